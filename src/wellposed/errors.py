@@ -1,0 +1,65 @@
+"""What is wrong, what was given, what was expected, and the way out: one class per remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake that the user can mend; it prints as four short lines and carries no traceback.
+
+    Shapes:    wrong, given, expected, way_out are one sentence each, without a final stop
+    Raises:    nothing; subclasses say which kind of thing has to be mended
+    """
+
+    def __init__(self, wrong: str, *, given: str, expected: str, way_out: str) -> None:
+        super().__init__(wrong)
+        self.wrong, self.given, self.expected, self.way_out = wrong, given, expected, way_out
+
+    def __str__(self) -> str:
+        return (
+            f"error: {self.wrong}\ngiven : {self.given}\nexpected : {self.expected}\nway out : {self.way_out}"
+        )
+
+
+class FileError(UserError):
+    """Choose another file or folder: it is absent, of another kind, damaged, or cannot be written."""
+
+
+class SurveyError(UserError):
+    """Say where the traces are: header bytes, duplicates, an axis that makes no sense."""
+
+
+class PickError(UserError):
+    """Mend the picks, or say what their numbers mean."""
+
+
+class ConfigError(UserError):
+    """Mend the project file or the flag."""
+
+
+class RunError(UserError):
+    """Choose another run folder, or finish the run that is in it."""
+
+
+class ResourceError(UserError):
+    """Ask for less, or give more memory or disk."""
+
+
+class StructureError(UserError):
+    """Compose parts that fit one another."""
+
+
+class StepError(UserError):
+    """Choose a smaller step, or a smaller operator: the step lies beyond its bound of stability."""
+
+
+class ShapeError(UserError):
+    """Hand over arrays of the shape that the part works on."""
+
+
+def close_match(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that `word` was probably meant to be, or None."""
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
