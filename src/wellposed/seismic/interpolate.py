@@ -1,0 +1,52 @@
+"""Surfaces from picks alone: linear interpolation, and how far away the picks are."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+LEAST_WIDTH = 1e-6  # of the longest extent: picks in a narrower strip lie on one straight line
+
+
+def interpolate(i: ArrayLike, j: ArrayLike, values: ArrayLike, shape: tuple[int, int]) -> Floats:
+    """Linear inside the convex hull of the picks, the nearest pick's value outside it.
+
+    Picks on one straight line (a survey that is one line, picks on one inline) are interpolated along
+    that line and carried sideways from it.
+
+    Shapes:    i, j, values (pick,) -> (inline, crossline)
+    Units:     those of values; i and j are indices of traces
+    """
+    from scipy.interpolate import LinearNDInterpolator
+    from scipy.spatial import cKDTree
+
+    points = np.column_stack([np.asarray(i, float), np.asarray(j, float)])
+    v = np.asarray(values, float)
+    grid = _grid(shape)
+    centre = points.mean(0)
+    extents, axes = np.linalg.svd(points - centre, full_matrices=True)[1:]
+    if len(points) < 3 or extents[1] <= LEAST_WIDTH * extents[0]:
+        along = (points - centre) @ axes[0]
+        order = np.argsort(along)
+        line: Floats = np.interp((grid - centre) @ axes[0], along[order], v[order])
+        return line.reshape(shape)
+    inside = LinearNDInterpolator(points, v)(grid)
+    nearest = v[cKDTree(points).query(grid)[1]]
+    surface: Floats = np.where(np.isfinite(inside), inside, nearest).reshape(shape)
+    return surface
+
+
+def distance_to_picks(i: ArrayLike, j: ArrayLike, shape: tuple[int, int]) -> Floats:
+    """Distance of every trace to the nearest pick, in traces."""
+    from scipy.spatial import cKDTree
+
+    points = np.column_stack([np.asarray(i, float), np.asarray(j, float)])
+    distance: Floats = cKDTree(points).query(_grid(shape))[0]
+    return distance.reshape(shape)
+
+
+def _grid(shape: tuple[int, int]) -> Floats:
+    """Indices of all traces, (trace, 2)."""
+    return np.indices(shape).reshape(2, -1).T.astype(float)
