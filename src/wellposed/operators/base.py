@@ -66,6 +66,15 @@ class Operator(ABC):
             way_out="leave the choice of the solver to the operator",
         )
 
+    def solve_shifted(self, h: float | Tensor, b: Tensor) -> Tensor:
+        """Return x with (I + h L) x = b, where L = K'K and so known to be symmetric and non-negative."""
+        raise StructureError(
+            "(I + h L) x = b is only solved for L = K'K",
+            given=f"L of type {type(self).__name__}",
+            expected="a product K.T @ K of an operator and its own adjoint",
+            way_out="write the implicit part as K.T @ K",
+        )
+
     @property
     def T(self) -> Operator:
         """The exact adjoint."""

@@ -37,16 +37,16 @@ class Restrict(Operator):
     def apply(self, y: Tensor) -> Tensor:
         """Coarse features of fine ones."""
         _check_shape("Restrict", y, self.space)
-        fine = extend(y.flatten(0, 1)[:, None], _reach(self.space), "reflecting")
-        coarse = CORRELATE[len(self.space)](fine, _kernel(self.space, y), stride=_stride(self.space))
-        return coarse.reshape(*y.shape[:2], *coarse_space(self.space))
+        fine = extend(y, _reach(self.space), "reflecting")
+        correlate = CORRELATE[len(self.space)]
+        return correlate(fine, _kernel(self.space, y), stride=_stride(self.space), groups=y.shape[1])
 
     def apply_adjoint(self, z: Tensor) -> Tensor:
         """Transpose: each coarse value spread over the fine cells that it was made from."""
         _check_shape("the adjoint of Restrict", z, coarse_space(self.space))
-        coarse = z.flatten(0, 1)[:, None]
-        fine = SPREAD[len(self.space)](coarse, _kernel(self.space, z), stride=_stride(self.space))
-        return fold(fine, _reach(self.space), "reflecting").reshape(*z.shape[:2], *self.space)
+        spread = SPREAD[len(self.space)]
+        fine = spread(z, _kernel(self.space, z), stride=_stride(self.space), groups=z.shape[1])
+        return fold(fine, _reach(self.space), "reflecting")
 
     def norm(self) -> float:
         """Return sqrt(1/2) an even axis, sqrt(13/16) an odd one: row sums of R R'."""
@@ -124,7 +124,7 @@ def _kernel(space: tuple[int, ...], like: Tensor) -> Tensor:
     kernel = torch.ones((), dtype=like.dtype, device=like.device)
     for n in space:
         kernel = kernel[..., None] * (weights.sum(0, keepdim=True) if n == 1 else weights)
-    return kernel[None, None]
+    return kernel.expand(like.shape[1], 1, *kernel.shape).contiguous()
 
 
 def _check_space(name: str, space: tuple[int, ...]) -> None:

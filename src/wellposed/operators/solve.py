@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wellposed.errors import StepError
+from wellposed.operators.pattern import tensors_of, with_tensors
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
     from wellposed.operators.base import Operator
 
 
@@ -89,16 +88,14 @@ class Solution(NamedTuple):
 class ConjugateGradients:
     """Conjugate gradients on I + h K'K: any K, any boundary.
 
-    Each example has its own step lengths, so that its answer does not depend on its batch.
+    Each example has its own step lengths, so that its answer does not depend on its batch. The derivative
+    is that of the exact solution, in b, in h and in the weights of K, to the tolerance, in both modes:
 
-        x = x0 + (I + h K'K)^-1 (b - (I + h K'K) x0)
-
-    with x0 found first: the second term is below the tolerance, and carries every derivative.
-    So both modes of differentiation hold to the tolerance, in b, in h and in the weights of K.
+        dx = (I + h K'K)^-1 (db - d(h K'K) x)
 
     Raises:    StepError when the tolerance is not met within the iterations
-    Cost:      two applications of K and one of its adjoint more than the iterations, which are about
-               sqrt(1 + h |K|^2) times the logarithm of the tolerance
+    Cost:      two applications of K an iteration, about sqrt(1 + h |K|^2) times the logarithm of the
+               tolerance of them; the derivative is one more solve
     """
 
     tolerance: float | None = None  # of the residual relative to b; None: 1e-12 in float64, 1e-6 in float32
@@ -106,28 +103,26 @@ class ConjugateGradients:
     name: str = "conjugate gradients"
 
     def solve(self, K: Operator, h: float | Tensor, b: Tensor) -> Tensor:
-        """Return x, differentiable once."""
+        """Return x."""
         step = torch.as_tensor(h, dtype=b.dtype, device=b.device)
-        frozen = (step.detach(), *(value.detach() for value in tensors_of(K)))
-        x = _inverse(b.detach(), None, K, self, *frozen)
-        residual = b - x - step * (K.T @ (K @ x))
-        return x + _inverse(residual, _size(b.detach()), K, self, *frozen)
+        x: Tensor = _Solve.apply(K, self, step, b, *tensors_of(K))  # type: ignore[no-untyped-call]
+        return x
 
     def report(self, K: Operator, h: float | Tensor, b: Tensor) -> Solution:
         """Return x with the iterations used and the residual reached; not differentiable."""
         with torch.no_grad():
-            return self._iterate(K, h, b, _size(b))
+            return self._iterate(K, h, b)
 
-    def _iterate(self, K: Operator, h: float | Tensor, b: Tensor, size: Tensor) -> Solution:
-        """Iterate until the residual of every example is below tolerance times size."""
+    def _iterate(self, K: Operator, h: float | Tensor, b: Tensor) -> Solution:
+        """Iterate until the residual of every example is below the tolerance."""
         small = torch.finfo(b.dtype)
         tolerance = self.tolerance if self.tolerance is not None else (1e-12 if small.bits == 64 else 1e-6)
-        goal = tolerance * size
+        size = _size(b)
         x, r = torch.zeros_like(b), b
         p, rho = r, _size(r) ** 2
         for done in range(self.iterations + 1):
             reached = rho.sqrt()
-            if bool((reached <= goal).all()):
+            if bool((reached <= tolerance * size).all()):
                 return Solution(x, done, float((reached / size.clamp_min(small.tiny)).max()))
             q = p + h * (K.T @ (K @ p))
             # The floor keeps an example that is solved exactly at rest.
@@ -143,74 +138,56 @@ class ConjugateGradients:
         )
 
 
-class _Inverse(torch.autograd.Function):
-    """b -> (I + h K'K)^-1 b with h and K held fixed: linear in b and its own adjoint.
+class _Solve(torch.autograd.Function):
+    """Conjugate gradients as one differentiable map of h, b and the tensors of K.
 
-    K comes as a pattern and its tensors apart, because inside torch.func only the arguments are unwrapped.
+    K comes as a pattern and its tensors apart: autograd sees, and torch.func unwraps, arguments only.
     """
 
     @staticmethod
-    def forward(
-        b: Tensor,
-        size: Tensor | None,
-        pattern: Operator,
-        solver: ConjugateGradients,
-        h: Tensor,
-        *values: Tensor,
-    ) -> Tensor:
-        K = with_tensors(pattern, values)
-        return solver._iterate(K, h, b, _size(b) if size is None else size).x
+    def forward(K: Operator, solver: ConjugateGradients, h: Tensor, b: Tensor, *values: Tensor) -> Tensor:
+        return solver._iterate(with_tensors(K, values), h, b).x
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.pattern, ctx.solver = inputs[2:4]
-        ctx.save_for_backward(*inputs[4:])
-        ctx.save_for_forward(*inputs[4:])
+        ctx.pattern, ctx.solver, h, _, *values = inputs
+        ctx.save_for_backward(output, h, *values)
+        ctx.save_for_forward(output, h, *values)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        frozen = ctx.saved_tensors
-        gradient = _inverse(gradients[0], None, ctx.pattern, ctx.solver, *frozen)
-        return gradient, *(None for _ in range(3 + len(frozen)))
+        x, h, *values = _awake(ctx.saved_tensors)
+        a = ctx.solver.solve(with_tensors(ctx.pattern, values), h, gradients[0])
+        by_h, *by_values = _pull(ctx.pattern, x, h, values, a)
+        return None, None, by_h, a, *by_values
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
-        return _inverse(tangents[0], None, ctx.pattern, ctx.solver, *ctx.saved_tensors)
+    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
+        x, h, *values = _awake(ctx.saved_tensors)
+        _, _, dh, db, *dvalues = tangents
+        change = torch.zeros_like(x) if db is None else db
+        inputs = [(h, dh), *zip(values, dvalues, strict=True)]
+        moved = tuple(torch.zeros_like(v) if dv is None else dv for v, dv in inputs)
+        # Forward mode inside forward mode is not to be had: the pull is linear, so its own pull is the push.
+        pushed = torch.func.vjp(lambda w: _pull(ctx.pattern, x, h, values, w), torch.zeros_like(x))[1](moved)
+        x_dot: Tensor = ctx.solver.solve(with_tensors(ctx.pattern, values), h, change + pushed[0])
+        return x_dot
 
 
-def _inverse(
-    b: Tensor, size: Tensor | None, pattern: Operator, solver: ConjugateGradients, *frozen: Tensor
-) -> Tensor:
-    result: Tensor = _Inverse.apply(b, size, pattern, solver, *frozen)  # type: ignore[no-untyped-call]
-    return result
+def _pull(pattern: Operator, x: Tensor, h: Tensor, values: Sequence[Tensor], w: Tensor) -> tuple[Tensor, ...]:
+    """Derivative of -<h K'K x, w> by h and by the tensors of K."""
+
+    def moved(h: Tensor, *values: Tensor) -> Tensor:
+        K = with_tensors(pattern, values)
+        return -h * (K.T @ (K @ x))
+
+    pulled: tuple[Tensor, ...] = torch.func.vjp(moved, h, *values)[1](w)
+    return pulled
 
 
-def tensors_of(K: Operator) -> list[Tensor]:
-    """Return the tensors that an operator is made of, in the order of its fields."""
-    found: list[Tensor] = []
-    for field in fields(cast("DataclassInstance", K)):
-        value = getattr(K, field.name)
-        if isinstance(value, Tensor):
-            found.append(value)
-        elif is_dataclass(value):
-            found.extend(tensors_of(cast("Operator", value)))
-    return found
-
-
-def with_tensors(K: Operator, values: Iterable[Tensor]) -> Operator:
-    """Return K with its tensors replaced, in the order of `tensors_of`."""
-    rest = iter(values)
-
-    def replaced(part: Any) -> Any:
-        if isinstance(part, Tensor):
-            return next(rest)
-        if is_dataclass(part) and not isinstance(part, type):
-            return replace(
-                part, **{field.name: replaced(getattr(part, field.name)) for field in fields(part)}
-            )
-        return part
-
-    return cast("Operator", replaced(K))
+def _awake(saved: Sequence[Tensor]) -> list[Tensor]:
+    """Return views: a tensor saved in a torch.func transform that has ended enters a new one only so."""
+    return [tensor.view_as(tensor) for tensor in saved]
 
 
 def cosine_transform(y: Tensor) -> Tensor:

@@ -1,0 +1,19 @@
+"""Laws: what must hold for every operator, dynamics, integrator ..., public so that users test their own."""
+
+from wellposed.laws.catalogue import Entry, catalogue
+from wellposed.laws.law import LawError, hold, pure
+from wellposed.laws.operators import bound, dot, kept, matrix, reach, shifted
+
+__all__ = [
+    "Entry",
+    "LawError",
+    "bound",
+    "catalogue",
+    "dot",
+    "hold",
+    "kept",
+    "matrix",
+    "pure",
+    "reach",
+    "shifted",
+]
