@@ -57,7 +57,7 @@ def _is_noun(kind: type) -> bool:
 
 def _is_whole(kind: type) -> bool:
     """Whether nothing is left abstract but perhaps the examples: a class that can be forgotten here."""
-    open_methods = getattr(kind, "__abstractmethods__", frozenset())
+    open_methods: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
     return not _is_noun(kind) and not open_methods - {"examples"}
 
 

@@ -15,9 +15,8 @@ class LawError(Exception):
     def __init__(
         self, law: str, subject: object, *, left: str, right: str, miss: float, allowed: float
     ) -> None:
-        super().__init__(
-            f"{law} does not hold for {subject}: {left}, but {right}; apart by {miss:.3g}, allowed {allowed:.3g}"
-        )
+        apart = f"apart by {miss:.3g}, allowed {allowed:.3g}"
+        super().__init__(f"{law} does not hold for {subject}: {left}, but {right}; {apart}")
         self.law, self.subject, self.left, self.right = law, subject, left, right
         self.miss, self.allowed = miss, allowed
 

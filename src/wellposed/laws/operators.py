@@ -16,7 +16,7 @@ from wellposed.operators.pattern import tensors_of, with_tensors
 
 
 def dot(K: Operator, shape: tuple[int, ...], *, seed: int = 0, allowed: float = 1e-12) -> float:
-    """<K y, z> = <y, K' z>, relative to |K y| |z|, and K.T.T is K.
+    """<K y, z> = <y, K' z>, relative to |K y| |z|.
 
     Shapes:    shape (batch, channel, *space) of y
     Raises:    LawError
@@ -26,7 +26,6 @@ def dot(K: Operator, shape: tuple[int, ...], *, seed: int = 0, allowed: float = 
     z = _random(tuple(Ky.shape), seed + 1)
     left, right = float((Ky * z).sum()), float((y * (K.T @ z)).sum())
     scale = max(float(Ky.norm() * z.norm()), torch.finfo(torch.float64).tiny)
-    hold("dot", _name(K), "K.T.T is an operator", "it is not K", miss=float(K.T.T is not K), allowed=0.0)
     sides = f"<K y, z> = {left:.15g}", f"<y, K' z> = {right:.15g}"
     return hold("dot", _name(K), *sides, miss=abs(left - right) / scale, allowed=allowed)
 
@@ -77,14 +76,14 @@ def kept(K: Operator, shape: tuple[int, ...]) -> None:
 
 
 def shifted(
-    L: Normal, shape: tuple[int, ...], *, h: float = 0.7, seed: int = 0, allowed: float = 1e-10
+    L: Operator, shape: tuple[int, ...], *, h: float = 0.7, seed: int = 0, allowed: float = 1e-10
 ) -> float:
     """(I + h L) x = b for x = solve_shifted(h, b), as the dense solve says; L symmetric; <y, L y> >= 0.
 
     Shapes:    shape (batch, channel, *space) of b
     Raises:    LawError
     """
-    name = f"{_name(L.root)} ({L.root.solver.name})"
+    name = f"K'K of {_name(L.root)} by {L.root.solver.name}" if isinstance(L, Normal) else _name(L)
     b, y = _random(shape, seed), _random(shape, seed + 1)
     x = L.solve_shifted(h, b)
     back = _relative(x + h * (L @ x), b)
@@ -102,7 +101,7 @@ def shifted(
 
 
 def reach(K: Operator, *, h: float = 1.0, size: int = 48, allowed: float = 1e-3) -> float:
-    """Return the rate r at which (I + h K'K)^-1 of an impulse falls off, K a first difference in one dimension.
+    """Return the rate r at which (I + h K'K)^-1 of an impulse falls off, K a first difference over a line.
 
         r = (1 + 2 h - sqrt(1 + 4 h)) / (2 h): 0.084, 0.382, 0.730 for h = 0.1, 1, 10
 
@@ -112,7 +111,7 @@ def reach(K: Operator, *, h: float = 1.0, size: int = 48, allowed: float = 1e-3)
     """
     impulse = torch.zeros(1, 1, size, dtype=torch.float64)
     impulse[0, 0, size // 2] = 1.0
-    x: Tensor = (K.T @ K).solve_shifted(h, impulse)[0, 0]  # type: ignore[attr-defined]
+    x = (K.T @ K).solve_shifted(h, impulse)[0, 0]
     observed = float(x[size // 2 + 5] / x[size // 2 + 4])
     expected = (1 + 2 * h - sqrt(1 + 4 * h)) / (2 * h)
     sides = f"the response falls by {observed:.6g} a sample", f"a first difference gives {expected:.6g}"
