@@ -2,6 +2,7 @@
 
 from wellposed.laws.catalogue import Entry, catalogue
 from wellposed.laws.law import LawError, hold, pure
+from wellposed.laws.objectives import curvature, slope, told_std, unknown, weighted_by_std
 from wellposed.laws.operators import bound, dot, kept, matrix, reach, shifted
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "LawError",
     "bound",
     "catalogue",
+    "curvature",
     "dot",
     "hold",
     "kept",
@@ -16,4 +18,8 @@ __all__ = [
     "pure",
     "reach",
     "shifted",
+    "slope",
+    "told_std",
+    "unknown",
+    "weighted_by_std",
 ]

@@ -1,0 +1,63 @@
+"""The batches of an epoch, from data that are held, listed, or made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from wellposed.errors import ShapeError
+from wellposed.learning.labels import Labels
+from wellposed.learning.seeds import derive_seed, generator
+
+Batch = tuple[Tensor, Labels]
+Source = Tensor | Sequence[Batch] | Callable[[int], Batch]
+
+
+class Batches:
+    """Batches in an order that depends on the seed and the epoch alone, so that a resumed fit meets the same.
+
+    Raises:    ShapeError when inputs and labels do not speak of the same examples
+    """
+
+    def __init__(self, source: Source, labels: Labels | None, size: int, seed: int) -> None:
+        self.size, self._seed = size, seed
+        self._source: Sequence[Batch] | Callable[[int], Batch]
+        if isinstance(source, Tensor) and labels is not None:
+            whole = source, labels
+            _check_length(*whole)
+            self._source = lambda _: whole
+        elif not isinstance(source, Tensor) and labels is None:
+            self._source = source
+        else:
+            raise ShapeError(
+                "a fit needs inputs, and labels for them once",
+                given="inputs alone" if labels is None else "inputs that bring their own labels, and labels",
+                expected="a tensor with Labels; or alone, pairs (inputs, labels) or a function of a seed",
+                way_out="fit(net, objective, inputs, labels, ...)",
+            )
+
+    def of(self, epoch: int) -> tuple[int, Iterator[Batch]]:
+        """Return how many batches an epoch has, and the batches."""
+        source = self._source
+        if callable(source):
+            inputs, labels = source(derive_seed(self._seed, "data", epoch))
+            _check_length(inputs, labels)
+            parts = torch.split(self._order(len(inputs), epoch), self.size)
+            return len(parts), ((inputs[part], labels.take(part)) for part in parts)
+        order: list[int] = self._order(len(source), epoch).tolist()
+        return len(order), (source[index] for index in order)
+
+    def _order(self, count: int, epoch: int) -> Tensor:
+        return torch.randperm(count, generator=generator(self._seed, "order", epoch))
+
+
+def _check_length(inputs: Tensor, labels: Labels) -> None:
+    if len(inputs) != len(labels) or not len(inputs):
+        raise ShapeError(
+            "inputs and labels must speak of the same examples",
+            given=f"{len(inputs)} inputs, {len(labels)} labels",
+            expected="as many labels as inputs, at least one",
+            way_out="mark what has no label as not known, rather than leaving it out",
+        )

@@ -1,0 +1,91 @@
+"""Cross entropy of classes at the known places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wellposed.errors import ShapeError, StructureError
+from wellposed.learning.labels import Labels
+from wellposed.learning.objective import Objective, Scope, check_places, softmax_curvature, spread
+from wellposed.learning.seeds import generator
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Objective):
+    """-log p(class), p the softmax over the channels, a mean over the known places only.
+
+    With `balance` every class that occurs among the labels counts the same, however few its places.
+    Only the known places are gathered, so that few labels on whole large sections cost little.
+
+    Shapes:    prediction (batch, class, *space); labels.values integers (batch, *space), no std
+    Raises:    ShapeError, StructureError when the labels carry a std
+    Cost:      a softmax over the known places
+    Reference: Peters, Granek, Haber, EAGE 2019, arXiv:1901.03786
+    """
+
+    balance: bool = False
+
+    @property
+    def scope(self) -> frozenset[Scope]:
+        """The prediction."""
+        return frozenset({"prediction"})
+
+    def value(self, net: nn.Module, prediction: Tensor, labels: Labels) -> Tensor:
+        """Return the mean of -log p(class)."""
+        logits, classes = self._gather(prediction, labels)
+        return (self._weights(classes, logits) * F.cross_entropy(logits, classes, reduction="none")).sum()
+
+    def curvature(self, prediction: Tensor, labels: Labels, v: Tensor) -> Tensor:
+        """Return (diag(p) - p p') v, the Hessian itself, at the known places."""
+        logits, classes = self._gather(prediction, labels)
+        last = v.movedim(1, -1)
+        rows = self._weights(classes, logits)[:, None] * softmax_curvature(logits, last[labels.known])
+        return spread(last, labels.known, rows).movedim(-1, 1)
+
+    @classmethod
+    def examples(cls) -> Sequence[tuple[Self, nn.Module, Tensor, Labels]]:
+        """Three classes on a small section, two places of three known; plain and balanced."""
+        draw = generator(0, cls.__name__)
+        inputs = torch.randn(2, 2, 3, 2, generator=draw, dtype=torch.float64)
+        classes = torch.randint(3, (2, 3, 2), generator=draw)
+        labels = Labels(classes, torch.rand(2, 3, 2, generator=draw) < 0.67)
+        net = nn.Conv2d(2, 3, 1, bias=False).double()
+        nn.init.normal_(net.weight, generator=draw)
+        return [(cls(), net, inputs, labels), (cls(balance=True), net, inputs, labels)]
+
+    def _gather(self, prediction: Tensor, labels: Labels) -> tuple[Tensor, Tensor]:
+        """Return logits and class of every known place, (places, class) and (places,)."""
+        last = prediction.movedim(1, -1)
+        fits = last.shape[:-1] == labels.values.shape
+        expected = "(batch, class, *space) and (batch, *space)"
+        check_places("CrossEntropy", tuple(prediction.shape), expected, labels, fits)
+        if labels.std is not None:
+            raise StructureError(
+                "a class has no std",
+                given="labels with a std",
+                expected="labels of CrossEntropy without one",
+                way_out="leave the std out, or mark what is too uncertain as not known",
+            )
+        classes = labels.values[labels.known]
+        count = last.shape[-1]
+        if len(classes) and (classes.is_floating_point() or not 0 <= classes.min() <= classes.max() < count):
+            raise ShapeError(
+                "a known label is no class of the prediction",
+                given=f"{classes.dtype}, from {float(classes.min()):g} to {float(classes.max()):g}",
+                expected=f"integers from 0 to {count - 1}, one for each channel of the prediction",
+                way_out="number the classes from 0, or mark what is no class as not known",
+            )
+        return last[labels.known], classes.long()
+
+    def _weights(self, classes: Tensor, logits: Tensor) -> Tensor:
+        """Return the weight of every known place; they sum to one where any place is known."""
+        if not self.balance:
+            return logits.new_full((len(classes),), 1.0 / max(1, len(classes)))
+        counts = torch.bincount(classes, minlength=logits.shape[-1])
+        return 1.0 / (counts[classes].to(logits) * counts.count_nonzero())
