@@ -10,8 +10,9 @@ from typing import Any
 __version__ = "0.1.0"
 
 # The order in which a name is looked for: what is cheap to import comes first.
-_HOMES = ("errors", "seismic", "project", "operators", "control", "dynamics", "integrators", "backward")
-_HOMES += ("network", "learning", "laws", "interpretation")
+_HOMES = """
+errors seismic project operators control dynamics integrators backward network learning laws interpretation
+""".split()
 
 
 def __getattr__(name: str) -> Any:

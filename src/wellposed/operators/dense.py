@@ -35,7 +35,7 @@ class Matrix(Operator):
 
     def norm(self) -> float:
         """Return the largest singular value, exact up to rounding."""
-        return float(torch.linalg.matrix_norm(self.kernel.detach(), 2))
+        return float(torch.linalg.matrix_norm(self.kernel.detach().double(), 2))
 
     @property
     def solver(self) -> Solver:

@@ -130,9 +130,10 @@ class ConjugateGradients:
             x, r = x + alpha * p, r - alpha * q
             rho, before = _size(r) ** 2, rho
             p = r + rho / before.clamp_min(small.tiny) * p
+        left = float((reached / size.clamp_min(small.tiny)).max())
         raise StepError(
             "conjugate gradients did not converge",
-            given=f"relative residual {float((reached / size).max()):.1e} after {self.iterations} iterations",
+            given=f"relative residual {left:.1e} after {self.iterations} iterations",
             expected=f"at most {tolerance:.1e}",
             way_out="take a smaller step, a smaller operator, or allow a larger tolerance",
         )

@@ -33,7 +33,7 @@ class Band:
     @property
     def samples(self) -> NDArray[np.int32]:
         """The samples of the volume that the band holds, (inline, crossline, size)."""
-        return self.first[:, :, None] + np.arange(self.size, dtype=np.int32)
+        return np.asarray(self.first[:, :, None] + np.arange(self.size), np.int32)
 
     @property
     def lag(self) -> NDArray[np.float32]:

@@ -26,8 +26,7 @@ def refined(score: Array, place: NDArray[np.int64]) -> Floats:
     curve = np.minimum(y[0] - 2 * y[1] + y[2], -1e-4)
     vertex = np.clip(0.5 * (y[0] - y[2]) / curve, -0.8, 0.8)
     bent = y[0] - 2 * y[1] + y[2] < -1e-4
-    out: Floats = place + np.where(bent & (b == place), vertex, 0.0)
-    return out
+    return np.asarray(place + np.where(bent & (b == place), vertex, 0.0), np.float64)
 
 
 def cleaned(surface: Floats, exists: Bools) -> Floats:

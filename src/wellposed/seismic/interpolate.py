@@ -30,12 +30,11 @@ def interpolate(i: ArrayLike, j: ArrayLike, values: ArrayLike, shape: tuple[int,
     if len(points) < 3 or extents[1] <= LEAST_WIDTH * extents[0]:
         along = (points - centre) @ axes[0]
         order = np.argsort(along)
-        line: Floats = np.interp((grid - centre) @ axes[0], along[order], v[order])
-        return line.reshape(shape)
+        line = np.interp((grid - centre) @ axes[0], along[order], v[order])
+        return np.asarray(line, np.float64).reshape(shape)
     inside = LinearNDInterpolator(points, v)(grid)
     nearest = v[cKDTree(points).query(grid)[1]]
-    surface: Floats = np.where(np.isfinite(inside), inside, nearest).reshape(shape)
-    return surface
+    return np.where(np.isfinite(inside), inside, nearest).reshape(shape)
 
 
 def distance_to_picks(i: ArrayLike, j: ArrayLike, shape: tuple[int, int]) -> Floats:

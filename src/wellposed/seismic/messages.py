@@ -54,7 +54,7 @@ def tables(g: Graph, inverse_temperature: float) -> Tables:
 
 
 @numba.njit(cache=True, nogil=True)
-def _price(g: Graph, slope: float, k: int) -> float:
+def _price(g: Graph, slope: float, k: int) -> np.float32:
     """The price of a step of k samples without its link."""
     away = np.float32(k) - slope
     return g.slant * abs(away) + g.quad * away * away
@@ -105,7 +105,7 @@ def _min_send(
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _gather(g: Graph, i: int, x: int, messages: Array, total: Array) -> float:
+def _gather(g: Graph, i: int, x: int, messages: Array, total: Array) -> np.float32:
     """Own cost and all messages of a trace, with the minimum taken off and returned."""
     least = FAR
     for d in range(total.size):
@@ -164,7 +164,7 @@ def min_back(g: Graph, messages: Array) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def _pair(g: Graph, link: Array, slope: float, d: int, k: int) -> float:
+def _pair(g: Graph, link: Array, slope: float, d: int, k: int) -> np.float32:
     """Cost of the step of k samples from place d of the trace of the lower number."""
     reach = link.shape[0] // 2
     jump = g.cap + g.growth * abs(k)
@@ -276,7 +276,7 @@ def _sum_send(
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
 def _product(g: Graph, weight: Array, i: int, x: int, messages: Array, total: Array) -> None:
-    """weight (product of the messages)^share, its largest value one."""
+    """Weight (product of the messages)^share, its largest value one."""
     most = TINY
     for d in range(total.size):
         a = messages[0, i, x, d] * messages[1, i, x, d]
@@ -335,7 +335,7 @@ def sum_back(g: Graph, weight: Array, table: Tables, messages: Array) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def belief(g: Graph, weight: Array, messages: Array) -> Array:
-    """weight (product of the messages)^share, normalised on every trace."""
+    """Weight (product of the messages)^share, normalised on every trace."""
     out = np.empty_like(weight)
     for i in range(weight.shape[0]):
         for x in range(weight.shape[1]):

@@ -38,7 +38,7 @@ class Phase:
 def phase_of_picks(
     a: NDArray[np.float32], i: NDArray[np.int64], x: NDArray[np.int64], sample: NDArray[np.float64]
 ) -> Phase:
-    """m = mean of exp(i phase) over the picks; `weight` is the probability of a reflector.
+    """M = mean of exp(i phase) over the picks; `weight` is the probability of a reflector.
 
         weight = 1 / (1 + exp((CONSTANT - r) / SOFT)),    r^2 = (n |m|^2 - 1) / (n - 1)
 

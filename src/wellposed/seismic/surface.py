@@ -109,9 +109,10 @@ def minimum_surface(model: Model, sweeps: int = 20) -> Surface:
     g = model.graph()
     messages = np.zeros((4, *g.unary.shape), np.float32)
     bound, done = -np.inf, 0
-    for done in range(1, sweeps + 1):
+    while done < sweeps:
         m.min_forth(g, messages)
         last, bound = bound, float(m.min_back(g, messages))
+        done += 1
         if bound - last < SETTLED * g.first.size:
             break
     place = m.decode(g, messages)

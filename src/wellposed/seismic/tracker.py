@@ -51,7 +51,7 @@ class Costs:
     growth: float = 0.0
 
     def blend(self, other: Costs, weight: float) -> Costs:
-        """weight of these costs and 1 - weight of the other ones."""
+        """Weight of these costs and 1 - weight of the other ones."""
         pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
         return Costs(**{name: weight * a + (1 - weight) * b for name, (a, b) in pairs.items()})
 

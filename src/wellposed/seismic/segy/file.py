@@ -1,0 +1,218 @@
+"""The bytes of a SEG-Y file: order, format, length of its traces, text, and lazy access to both.
+
+segyio refuses a file that was cut short and header words that lie across its fields, so headers and
+samples are mapped here; the decoding of IBM floats stays segyio's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellposed.errors import FileError, SurveyError
+
+Ints = NDArray[np.int64]
+Array = NDArray[np.float32]
+
+HEADER = 240  # bytes of a trace header
+START = 3600  # bytes of the text and binary headers
+WIDTH = {1: 4, 2: 4, 3: 2, 5: 4, 8: 1}  # bytes a sample, by format code
+NAMES = {1: "IBM float", 2: "int32", 3: "int16", 5: "IEEE float", 8: "int8"}
+KINDS = {2: "i4", 3: "i2", 5: "f4", 8: "i1"}
+HUGE = 1e29  # fills such as 1e30 are no amplitudes
+DISTINCT = 1000  # different samples below which the format code is believed as it stands
+END_OF_TEXT = "((SEG: EndText))"
+
+
+@dataclass(frozen=True, eq=False)
+class SegyFile:
+    """One SEG-Y file, mapped, nothing read but what is asked for.
+
+    Shapes:    traces(index) -> (len(index), samples); word(byte) -> (traces,)
+    """
+
+    path: Path
+    order: str
+    format: int
+    samples: int
+    step_us: int
+    revision: int
+    text: str
+    records: NDArray[Any]
+    lost_bytes: int
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def word(self, byte: int, size: int = 4) -> Ints:
+        """The signed integer that starts at `byte` (from 1) of every trace header."""
+        raw = np.ascontiguousarray(self.records["header"][:, byte - 1 : byte - 1 + size])
+        return raw.view(f"{self.order}i{size}")[:, 0].astype(np.int64)
+
+    def traces(self, index: Ints, format: int | None = None) -> Array:
+        """Samples of some traces as float32, decoded by the file's format code or by another."""
+        raw = np.ascontiguousarray(self.records["samples"][index])
+        return decode(raw, format or self.format, self.order)
+
+    def chunks(self, size: int = 4096) -> Iterator[tuple[Ints, Array]]:
+        """All traces in the order of the file, `size` at a time."""
+        for start in range(0, len(self), size):
+            index = np.arange(start, min(start + size, len(self)))
+            yield index, self.traces(index)
+
+
+def decode(raw: NDArray[np.uint8], format: int, order: str) -> Array:
+    """Bytes of traces (n, bytes) to float32 (n, samples)."""
+    if format == 1:
+        from segyio import _segyio
+
+        native = np.ascontiguousarray(raw).view(f"{order}u4").astype("<u4").view(np.float32)
+        # segyio converts in place from big-endian words; its input is a fresh array.
+        return np.asarray(_segyio.native(native.byteswap(), 1), np.float32)
+    return raw.view(f"{order}{KINDS[format]}").astype(np.float32)
+
+
+def open_segy(path: str | Path) -> SegyFile:
+    """Open a SEG-Y file of revision 0 or 1, whatever its byte order, format and text header.
+
+    Raises:    FileError where the file is absent, empty or no SEG-Y
+    """
+    path = Path(path)
+    size = _size(path)
+    with path.open("rb") as f:
+        head = f.read(START)
+        order, format, declared = _binary(path, head, size, f.read(HEADER))
+        revision = int(np.frombuffer(head, "u1")[3500])
+        extended, samples = _lengths(f, head, order, format, declared, size)
+    notes: list[str] = []
+    if samples != declared:
+        notes.append(f"samples a trace: the binary header says {declared}, the file's length {samples}")
+    width = HEADER + samples * WIDTH[format]
+    start = START + 3200 * extended
+    count, lost = divmod(size - start, width)
+    if count < 1:
+        raise _no_segy(path, f"{size} bytes, too few for one trace of {samples} samples")
+    dtype = np.dtype([("header", "u1", HEADER), ("samples", "u1", samples * WIDTH[format])])
+    records = np.memmap(path, dtype=dtype, mode="r", offset=start, shape=(count,))
+    if lost:
+        notes.append(f"the file is cut short: {count} whole traces read, {lost} bytes after them lost")
+    step = int(np.frombuffer(head, f"{order}i2", 1, 3216)[0]) or int(
+        np.frombuffer(records[0]["header"].tobytes(), f"{order}i2", 1, 116)[0]
+    )
+    file = SegyFile(path, order, format, samples, step, revision, _text(head[:3200]), records, lost, notes)
+    if step <= 0:
+        raise SurveyError(
+            "the file does not say its sample interval",
+            given=f"{path.name}: zero in bytes 3217-3218 and in bytes 117-118 of the first trace",
+            expected="a sample interval in microseconds",
+            way_out="export the survey again with its sample interval",
+        )
+    return _true_format(file)
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        wrong, given = "a folder is no survey", f"the folder {path.name}"
+    elif not path.exists():
+        wrong, given = "the survey file does not exist", f"{path}"
+    elif path.stat().st_size == 0:
+        wrong, given = "the survey file is empty", f"{path.name}, 0 bytes"
+    else:
+        return path.stat().st_size
+    raise FileError(
+        wrong, given=given, expected="a SEG-Y file", way_out="check the path, or name another file"
+    )
+
+
+def _no_segy(path: Path, why: str) -> FileError:
+    return FileError(
+        "this is not a SEG-Y file",
+        given=f"{path.name}: {why}",
+        expected="3600 bytes of headers with a format code of 1, 2, 3, 5 or 8, then traces",
+        way_out="name another file, or export the survey as SEG-Y revision 1",
+    )
+
+
+def _binary(path: Path, head: bytes, size: int, trace: bytes) -> tuple[str, int, int]:
+    """Byte order, format code and samples a trace, from the order in which they make most sense."""
+    if len(head) < START or len(trace) < HEADER:
+        raise _no_segy(path, f"only {size} bytes")
+    found: list[tuple[int, str, int, int]] = []
+    for order in (">", "<"):
+        samples, format = (int(np.frombuffer(head, f"{order}u2", 1, k)[0]) for k in (3220, 3224))
+        in_trace = int(np.frombuffer(trace, f"{order}u2", 1, 114)[0])
+        if format not in WIDTH or not (samples or in_trace):
+            continue
+        samples = samples or in_trace
+        fits = (size - START) % (HEADER + samples * WIDTH[format]) == 0
+        found.append((2 * fits + (samples == in_trace), order, format, samples))
+    if not found:
+        code = int(np.frombuffer(head, ">u2", 1, 3224)[0])
+        raise _no_segy(path, f"format code {code} in bytes 3225-3226")
+    _, order, format, samples = max(found, key=lambda f: f[0])
+    return order, format, samples
+
+
+def _lengths(f: Any, head: bytes, order: str, format: int, declared: int, size: int) -> tuple[int, int]:
+    """Number of extended text headers, and samples a trace, that agree with the file's length."""
+    said = int(np.frombuffer(head, f"{order}i2", 1, 3504)[0])
+    if said == -1:
+        said = _until_end_of_text(f)
+    said = said if 0 <= said <= 100 else 0
+    f.seek(START + 3200 * said)
+    first = f.read(HEADER)
+    in_trace = int(np.frombuffer(first, f"{order}u2", 1, 114)[0]) if len(first) == HEADER else 0
+    for samples in dict.fromkeys(s for s in (declared, in_trace) if s):
+        for extended in dict.fromkeys((said, *range(9))):
+            rest = size - START - 3200 * extended
+            if rest > 0 and rest % (HEADER + samples * WIDTH[format]) == 0:
+                return extended, samples
+    # No length fits: the file was cut short, and what the headers say is believed.
+    return said, declared
+
+
+def _until_end_of_text(f: Any) -> int:
+    f.seek(START)
+    for count in range(1, 101):
+        if END_OF_TEXT.lower() in _text(f.read(3200)).lower():
+            return count
+    return 0
+
+
+def _text(raw: bytes) -> str:
+    """EBCDIC or ASCII, whichever has more letters, digits and blanks in it."""
+
+    def readable(text: str) -> int:
+        return sum(c.isascii() and (c.isalnum() or c == " ") for c in text)
+
+    return max((raw.decode(code, "replace") for code in ("cp037", "latin-1")), key=readable)
+
+
+def _true_format(file: SegyFile) -> SegyFile:
+    """Believe the samples where they contradict the format code: IBM and IEEE floats are often confused.
+
+    Read by the wrong rule, floats stay finite and look plausible. But an IBM float is normalised to a
+    first hexadecimal digit that is not zero, while one IEEE float in about twelve has a zero there.
+    """
+    if file.format not in (1, 5):
+        return file
+    index = np.unique(np.linspace(0, len(file) - 1, 200).astype(np.int64))
+    words = np.unique(np.ascontiguousarray(file.records["samples"][index]).view(f"{file.order}u4"))
+    words = words[words & 0x00FFFFFF != 0]
+    if words.size < DISTINCT:
+        return file
+    share = float((words & 0x00F00000 == 0).mean())
+    true = 5 if share > 0.01 else 1
+    if true == file.format:
+        return file
+    note = (
+        f"the samples are {NAMES[true]} though the format code says {NAMES[file.format]}: {100 * share:.1f} % "
+        "of their first hexadecimal digits are zero, none would be in IBM floats and about 8 % in IEEE floats"
+    )
+    return replace(file, format=true, notes=[*file.notes, note])

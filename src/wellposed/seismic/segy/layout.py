@@ -1,0 +1,179 @@
+"""Where the traces of a SEG-Y file are: which header bytes hold the line numbers, and the grid they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellposed.errors import SurveyError
+from wellposed.seismic.segy.file import HUGE, SegyFile
+from wellposed.seismic.survey import Survey
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+PRESETS = ((189, 193), (9, 21), (5, 21))  # inline and crossline: revision 1, and two that systems write
+COORDINATES = ((181, 185), (73, 77))
+SPARSEST = 10  # cells a trace: a larger grid means that a key is wrong
+LAST_BYTE = 237
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The grid of a file, and by how many samples each trace starts later than the first sample.
+
+    Shapes:    late (trace,), in samples
+    """
+
+    survey: Survey
+    late: Ints
+    inline_byte: int
+    crossline_byte: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Key:
+    bytes: tuple[int, int]
+    inline: Ints
+    crossline: Ints
+
+    @property
+    def verdict(self) -> str:
+        """Empty where the pair can be the line numbers, else why not."""
+        pairs = len(np.unique(np.column_stack([self.inline, self.crossline]), axis=0))
+        ni, nx = len(np.unique(self.inline)), len(np.unique(self.crossline))
+        if len(self.inline) > 1 and ni == nx == 1:
+            return f"always {self.inline[0]} and {self.crossline[0]}"
+        if ni * nx > SPARSEST * len(self.inline):
+            return f"{ni} x {nx} lines for {len(self.inline)} traces"
+        if pairs < 0.9 * len(self.inline):
+            return f"{len(self.inline) - pairs} of {len(self.inline)} traces at a place already taken"
+        return ""
+
+
+def find_layout(file: SegyFile, inline_byte: int | None = None, crossline_byte: int | None = None) -> Layout:
+    """Place every trace on a grid of line numbers, and find what is dead.
+
+    Raises:    SurveyError where no known pair of bytes holds line numbers, the given pair does not, or
+               two traces claim one place
+    Cost:      one strided pass over the headers and one chunked pass over the samples
+    """
+    key, told = _choose(file, inline_byte, crossline_byte)
+    notes = [
+        f"inline at byte {key.bytes[0]}, crossline at byte {key.bytes[1]} ({told})",
+        *file.notes,
+    ]
+    inline, i = np.unique(key.inline, return_inverse=True)
+    crossline, j = np.unique(key.crossline, return_inverse=True)
+    trace = np.full((len(inline), len(crossline)), -1, np.int64)
+    trace[i, j] = np.arange(len(file))
+    _refuse_duplicates(key, trace[i, j] != np.arange(len(file)))
+    missing = int((trace < 0).sum())
+    if missing:
+        notes.append(f"{missing} of {trace.size} cells of the grid hold no trace")
+    dead_traces, no_numbers = _dead(file)
+    if no_numbers:
+        notes.append(f"{no_numbers} traces hold samples that are no numbers: treated as dead")
+    dead = np.where(trace >= 0, dead_traces[trace], False)
+    if dead_traces.sum() > no_numbers:
+        notes.append(f"{int(dead_traces.sum()) - no_numbers} traces are all zero")
+    twt_ms, late, said = _axis(file)
+    x, y, where = _coordinates(file, trace)
+    survey = Survey(file.path.name, inline, crossline, twt_ms, trace, dead, x, y)
+    return Layout(survey, late, *key.bytes, (*notes, *said, *where))
+
+
+def _choose(file: SegyFile, inline_byte: int | None, crossline_byte: int | None) -> tuple[_Key, str]:
+    def key(pair: tuple[int, int]) -> _Key:
+        return _Key(pair, file.word(pair[0]), file.word(pair[1]))
+
+    if inline_byte is None and crossline_byte is None:
+        keys = [key(pair) for pair in PRESETS]
+        for k in keys:
+            if not k.verdict:
+                return k, "found among the known places"
+        raise SurveyError(
+            "no known header bytes hold the inline and crossline numbers",
+            given="; ".join(f"bytes {k.bytes[0]}/{k.bytes[1]}: {k.verdict}" for k in keys),
+            expected="a pair of numbers that places every trace once",
+            way_out="name the bytes with --inline-byte and --crossline-byte",
+        )
+    given = (inline_byte or PRESETS[0][0], crossline_byte or PRESETS[0][1])
+    if not all(1 <= b <= LAST_BYTE for b in given):
+        raise SurveyError(
+            "header bytes outside the trace header",
+            given=f"inline at byte {given[0]}, crossline at byte {given[1]}",
+            expected=f"first bytes of four-byte numbers, 1 to {LAST_BYTE}",
+            way_out="mend --inline-byte or --crossline-byte",
+        )
+    k = key(given)
+    if k.verdict:
+        raise SurveyError(
+            "the header bytes given do not hold inline and crossline numbers",
+            given=f"bytes {given[0]}/{given[1]}: {k.verdict}",
+            expected="a pair of numbers that places every trace once",
+            way_out="leave both flags out to try the known places, or name other bytes",
+        )
+    return k, "as given"
+
+
+def _refuse_duplicates(key: _Key, second: NDArray[np.bool_]) -> None:
+    if not second.any():
+        return
+    places = np.unique(np.column_stack([key.inline[second], key.crossline[second]]), axis=0)
+    some = ", ".join(f"{a}/{b}" for a, b in places[:6]) + (", ..." if len(places) > 6 else "")
+    raise SurveyError(
+        "several traces claim the same place",
+        given=f"{len(places)} places twice or more (inline/crossline): {some}",
+        expected="one trace for each inline and crossline",
+        way_out="remove the duplicates, or name other bytes with --inline-byte and --crossline-byte",
+    )
+
+
+def _dead(file: SegyFile) -> tuple[NDArray[np.bool_], int]:
+    """Traces without amplitudes, and how many of them because samples are no numbers."""
+    dead = np.zeros(len(file), bool)
+    no_numbers = 0
+    for index, samples in file.chunks():
+        with np.errstate(invalid="ignore"):
+            bad = ~(np.abs(samples) < HUGE).all(axis=1)
+        no_numbers += int(bad.sum())
+        dead[index] = bad | ~samples.any(axis=1)
+    return dead, no_numbers
+
+
+def _axis(file: SegyFile) -> tuple[Floats, Ints, list[str]]:
+    """Time axis of the survey, and the delay of every trace in whole samples."""
+    step = file.step_us / 1000.0
+    scalar = file.word(215, 2).astype(float)
+    factor = np.where(scalar > 0, scalar, np.where(scalar < 0, -1.0 / np.minimum(scalar, -1), 1.0))
+    delay = file.word(109, 2) * factor
+    late = (delay - delay.min()) / step
+    whole = np.rint(late).astype(np.int64)
+    if np.abs(late - whole).max() > 0.01:
+        raise SurveyError(
+            "traces start at times that differ by fractions of a sample",
+            given=f"delays (bytes 109-110) from {delay.min():g} to {delay.max():g} ms at {step:g} ms",
+            expected="delays that differ by whole samples",
+            way_out="resample the survey to one time axis",
+        )
+    said = []
+    if whole.any():
+        said.append(f"traces start between {delay.min():g} and {delay.max():g} ms: shifted to one axis")
+    elif delay[0]:
+        said.append(f"first sample at {delay[0]:g} ms (delay in bytes 109-110)")
+    return delay.min() + step * np.arange(file.samples + int(whole.max())), whole, said
+
+
+def _coordinates(file: SegyFile, trace: Ints) -> tuple[Floats | None, Floats | None, list[str]]:
+    scalar = file.word(71, 2).astype(float)
+    factor = np.where(scalar > 0, scalar, np.where(scalar < 0, -1.0 / np.minimum(scalar, -1), 1.0))
+    for bytes_x, bytes_y in COORDINATES:
+        x, y = (file.word(b) * factor for b in (bytes_x, bytes_y))
+        if x.any() and y.any() and (len(x) == 1 or np.ptp(x) + np.ptp(y) > 0):
+            on_grid = tuple(np.where(trace >= 0, v[trace], np.nan) for v in (x, y))
+            return on_grid[0], on_grid[1], [f"coordinates at bytes {bytes_x}/{bytes_y}"]
+    return None, None, ["no coordinates in the headers"]
