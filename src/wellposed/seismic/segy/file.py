@@ -212,7 +212,8 @@ def _true_format(file: SegyFile) -> SegyFile:
     if true == file.format:
         return file
     note = (
-        f"the samples are {NAMES[true]} though the format code says {NAMES[file.format]}: {100 * share:.1f} % "
-        "of their first hexadecimal digits are zero, none would be in IBM floats and about 8 % in IEEE floats"
+        f"the samples are {NAMES[true]} though the format code says {NAMES[file.format]}: "
+        f"{100 * share:.1f} % of their first hexadecimal digits are zero, "
+        "none would be in IBM floats and about 8 % in IEEE floats"
     )
     return replace(file, format=true, notes=[*file.notes, note])

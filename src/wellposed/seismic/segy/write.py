@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from wellposed.errors import FileError
+from wellposed.atomic import written_whole
+from wellposed.seismic.survey import Survey
 from wellposed.seismic.volume import Volume
+
+Places = NDArray[np.int64]
 
 TYPES = {1: np.float32, 2: np.int32, 3: np.int16, 5: np.float32, 8: np.int8}
 SCALAR = -100  # coordinates are written in hundredths
@@ -21,47 +25,44 @@ def write_segy(path: str | Path, volume: Volume, *, format: int = 5) -> Path:
     Units:     the first sample's time goes into the delay (bytes 109-110), in whole ms
     Raises:    FileError where the file cannot be written
     """
+    i, j = np.nonzero(volume.survey.exists)
+    with written_whole(path) as partial:
+        _write(partial, volume, i, j, format)
+    return Path(path)
+
+
+def _write(path: Path, volume: Volume, i: Places, j: Places, format: int) -> None:
     import segyio
+
+    survey = volume.survey
+    spec = segyio.spec()
+    spec.format, spec.tracecount, spec.samples = format, len(i), survey.twt_ms
+    with segyio.create(str(path), spec) as f:
+        f.text[0] = segyio.tools.create_text_header({1: "WRITTEN BY WELLPOSED", 2: survey.name[:70]})
+        f.bin.update(hdt=round(1000 * survey.step_ms), hns=len(survey.twt_ms), rev=1)
+        for n, (row, column) in enumerate(zip(i.tolist(), j.tolist(), strict=True)):
+            f.header[n] = _header(survey, n, row, column)
+        for row in range(len(survey.inline)):
+            places = np.flatnonzero(i == row)
+            # A copy of its own: segyio turns the array it is given into IBM floats in place.
+            samples = volume.read(slice(row, row + 1))[0, j[places]].astype(TYPES[format], copy=True)
+            for n, trace in zip(places.tolist(), samples, strict=True):
+                f.trace[n] = trace
+
+
+def _header(survey: Survey, n: int, row: int, column: int) -> dict[int, int]:
     from segyio import TraceField as F
 
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    survey = volume.survey
-    i, j = np.nonzero(survey.exists)
-    spec = segyio.spec()
-    spec.format, spec.tracecount = format, len(i)
-    spec.samples = survey.twt_ms
-    try:
-        with segyio.create(str(partial), spec) as f:
-            f.text[0] = segyio.tools.create_text_header({1: "WRITTEN BY WELLPOSED", 2: survey.name[:70]})
-            f.bin.update(hdt=round(1000 * survey.step_ms), hns=len(survey.twt_ms), rev=1)
-            for n, (row, column) in enumerate(zip(i, j, strict=True)):
-                head = {
-                    F.INLINE_3D: int(survey.inline[row]),
-                    F.CROSSLINE_3D: int(survey.crossline[column]),
-                    F.TRACE_SEQUENCE_FILE: n + 1,
-                    F.TRACE_SAMPLE_COUNT: len(survey.twt_ms),
-                    F.TRACE_SAMPLE_INTERVAL: round(1000 * survey.step_ms),
-                    F.DelayRecordingTime: round(survey.twt_ms[0]),
-                    F.SourceGroupScalar: SCALAR,
-                }
-                if survey.x is not None and survey.y is not None:
-                    x, y = (round(-SCALAR * v[row, column]) for v in (survey.x, survey.y))
-                    head |= {F.CDP_X: x, F.CDP_Y: y, F.SourceX: x, F.SourceY: y}
-                f.header[n] = head
-            for start in range(len(survey.inline)):
-                rows = np.flatnonzero(i == start)
-                # A copy of its own: segyio turns the array it is given into IBM floats in place.
-                samples = volume.read(slice(start, start + 1))[0, j[rows]].astype(TYPES[format], copy=True)
-                for place, trace in zip(rows.tolist(), samples, strict=True):
-                    f.trace[place] = trace
-        partial.replace(path)
-    except OSError as e:
-        partial.unlink(missing_ok=True)
-        raise FileError(
-            "the SEG-Y file cannot be written",
-            given=f"{path.name}: {e.strerror or e}",
-            expected="a folder that can be written and has room",
-            way_out="free some space, or choose another place",
-        ) from e
-    return path
+    head = {
+        F.INLINE_3D: int(survey.inline[row]),
+        F.CROSSLINE_3D: int(survey.crossline[column]),
+        F.TRACE_SEQUENCE_FILE: n + 1,
+        F.TRACE_SAMPLE_COUNT: len(survey.twt_ms),
+        F.TRACE_SAMPLE_INTERVAL: round(1000 * survey.step_ms),
+        F.DelayRecordingTime: round(survey.twt_ms[0]),
+        F.SourceGroupScalar: SCALAR,
+    }
+    if survey.x is not None and survey.y is not None:
+        x, y = (round(-SCALAR * v[row, column]) for v in (survey.x, survey.y))
+        head |= {F.CDP_X: x, F.CDP_Y: y, F.SourceX: x, F.SourceY: y}
+    return head

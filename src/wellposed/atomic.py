@@ -1,0 +1,49 @@
+"""Files and folders that appear under their name only when they are whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wellposed.errors import FileError
+
+
+@contextmanager
+def written_whole(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name in the same folder; move it to `path` when the body has ended well.
+
+    What the body wrote may be a file or a folder. An interruption leaves nothing under either name.
+
+    Raises:    FileError where the disk is full or the place cannot be written
+    """
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(partial)
+        yield partial
+        if partial.is_file():
+            with partial.open("rb") as f:
+                os.fsync(f.fileno())
+        else:
+            _remove(path)  # a folder can only be moved to a place that is free
+        os.replace(partial, path)
+    except OSError as e:
+        raise FileError(
+            f"{path.name} cannot be written",
+            given=f"{path}: {e.strerror or e}",
+            expected="a folder that can be written, with room on its disk",
+            way_out="free some space, or choose another place",
+        ) from e
+    finally:
+        _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    elif path.exists():
+        path.unlink()

@@ -1,0 +1,149 @@
+"""Horizons: a surface on the grid of a survey, how sure it is, and the density it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellposed.atomic import written_whole
+from wellposed.errors import FileError
+from wellposed.seismic.survey import Survey
+
+if TYPE_CHECKING:
+    import xarray
+
+Floats = NDArray[np.float64]
+Array = NDArray[np.float32]
+
+COLUMNS = "inline,crossline,x,y,twt_ms,twt_std_ms,twt_p10_ms,twt_p90_ms,probability".split(",")
+GRIDS = COLUMNS[4:]
+LEAST_PROBABILITY = 0.5  # of existing on a trace: below it the horizon is said to be absent
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """On each trace the density of the horizon's time, in the band it can lie in.
+
+    Shapes:    first_ms (inline, crossline), probability (inline, crossline, D); the place k of a trace is
+               at first_ms + k step_ms; sums to one given that the horizon exists
+    """
+
+    first_ms: Floats
+    step_ms: float
+    probability: Array
+
+    def write_zarr(self, path: str | Path) -> None:
+        """Write as a Zarr group (format 3); it appears under its name only when it is whole.
+
+        Raises:    FileError where it cannot be written
+        """
+        import zarr
+
+        lines, _, size = self.probability.shape
+        with written_whole(path) as partial:
+            group = zarr.open_group(str(partial), mode="w", zarr_format=3)
+            group.attrs.update({"step_ms": self.step_ms, "units": "ms", "positive": "down"})
+            chunks = (min(lines, 64), min(self.probability.shape[1], 64), size)
+            group.create_array("probability", data=self.probability.astype(np.float32), chunks=chunks)
+            group.create_array("first_ms", data=self.first_ms)
+
+    @classmethod
+    def read_zarr(cls, path: str | Path) -> Density:
+        """Read what `write_zarr` wrote."""
+        import zarr
+
+        group = zarr.open_group(str(path), mode="r")
+        first, probability = np.asarray(group["first_ms"]), np.asarray(group["probability"])
+        return cls(first, float(group.attrs["step_ms"]), probability)
+
+
+@dataclass(frozen=True, eq=False)
+class Horizon:
+    """A horizon on every trace of a survey; not a number where it is absent.
+
+    Standard deviation and quantiles are given that the horizon exists; `probability` is that it does.
+
+    Shapes:    twt_ms, twt_std_ms, twt_p10_ms, twt_p90_ms, probability (inline, crossline)
+    Units:     ms, positive down
+    """
+
+    name: str
+    survey: Survey
+    twt_ms: Floats
+    twt_std_ms: Floats
+    twt_p10_ms: Floats
+    twt_p90_ms: Floats
+    probability: Floats
+    density: Density | None = field(default=None, repr=False)
+
+    @property
+    def exists(self) -> NDArray[np.bool_]:
+        """Traces of the file on which the horizon is at least as likely to exist as not."""
+        return self.survey.exists & np.isfinite(self.twt_ms) & (self.probability >= LEAST_PROBABILITY)
+
+    def write_csv(self, path: str | Path) -> None:
+        """Write a row for each trace on which the horizon exists.
+
+        Raises:    FileError where it cannot be written
+        """
+        import pandas as pd
+
+        i, j = np.nonzero(self.exists)
+        s = self.survey
+        table = pd.DataFrame({"inline": s.inline[i], "crossline": s.crossline[j]})
+        for name, grid in (("x", s.x), ("y", s.y)):
+            table[name] = np.nan if grid is None else np.round(grid[i, j], 3)
+        for name in GRIDS:
+            table[name] = np.round(getattr(self, name)[i, j], 4)
+        with written_whole(path) as partial:
+            table.to_csv(partial, index=False)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The surface and its trust as a labelled set of arrays on (inline, crossline)."""
+        import xarray
+
+        dims = ("inline", "crossline")
+        ms = {"units": "ms", "positive": "down"}
+        grids = {name: (dims, getattr(self, name), {} if name == "probability" else ms) for name in GRIDS}
+        s = self.survey
+        out = xarray.Dataset(grids, {"inline": s.inline, "crossline": s.crossline}, {"name": self.name})
+        if s.x is not None and s.y is not None:
+            out = out.assign_coords(cdp_x=(dims, s.x), cdp_y=(dims, s.y))
+        return out
+
+
+def read_horizon_csv(path: str | Path, survey: Survey) -> Horizon:
+    """Read what `Horizon.write_csv` wrote.
+
+    Raises:    FileError where the columns are others, or the lines are not the survey's
+    """
+    import pandas as pd
+
+    path = Path(path)
+    table = pd.read_csv(path)
+    if list(table.columns) != COLUMNS:
+        raise FileError(
+            f"{path.name} is not a surface of this program",
+            given=f"columns {', '.join(map(str, table.columns))}",
+            expected=f"columns {', '.join(COLUMNS)}",
+            way_out="name a file of a run's folder surfaces/",
+        )
+    i, j = survey.index(table["inline"].to_numpy(), table["crossline"].to_numpy())
+    if (i < 0).any() or (j < 0).any():
+        raise FileError(
+            f"{path.name} belongs to another survey",
+            given=f"{int(((i < 0) | (j < 0)).sum())} of {len(table)} rows on lines that the survey has not",
+            expected=survey.describe(),
+            way_out="name the survey that the surface was made on",
+        )
+    grids = {}
+    for name in GRIDS:
+        grid = np.full(survey.shape[:2], np.nan)
+        grid[i, j] = table[name]
+        grids[name] = grid
+    grids["probability"] = np.nan_to_num(grids["probability"])
+    return Horizon(path.stem, survey, **grids)
