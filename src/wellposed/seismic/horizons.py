@@ -140,10 +140,11 @@ def read_horizon_csv(path: str | Path, survey: Survey) -> Horizon:
             expected=survey.describe(),
             way_out="name the survey that the surface was made on",
         )
-    grids = {}
+    grids: dict[str, Floats] = {}
     for name in GRIDS:
         grid = np.full(survey.shape[:2], np.nan)
         grid[i, j] = table[name]
         grids[name] = grid
     grids["probability"] = np.nan_to_num(grids["probability"])
-    return Horizon(path.stem, survey, **grids)
+    time, std, low, high, probability = (grids[name] for name in GRIDS)
+    return Horizon(path.stem, survey, time, std, low, high, probability)

@@ -12,11 +12,9 @@ import numpy as np
 from wellposed.atomic import written_whole
 from wellposed.errors import FileError
 from wellposed.seismic.horizons import Horizon
-from wellposed.seismic.picks import Picks
-from wellposed.seismic.survey import Survey
+from wellposed.seismic.tables import Table
 
 TOKENS = 9
-DEFAULT_STD_MS = 4.0
 
 
 def write_charisma(path: str | Path, horizon: Horizon) -> None:
@@ -37,22 +35,32 @@ def write_charisma(path: str | Path, horizon: Horizon) -> None:
         f.writelines(rows)
 
 
-def read_charisma(path: str | Path, survey: Survey) -> Picks:
-    """Read such lines as picks of the horizon named like the file.
+def is_charisma(lines: list[str]) -> bool:
+    """Whether the first line with content is such a row."""
+    first = next((line.split() for line in lines if line.strip()), [])
+    return len(first) == TOKENS and first[0].upper() == "INLINE" and first[3].upper() == "XLINE"
+
+
+def charisma_table(path: str | Path, lines: list[str]) -> Table:
+    """Rows of such a file.
 
     Raises:    FileError where a row has not its nine tokens
     """
-    path = Path(path)
-    rows = [line.split() for line in path.read_text(encoding="latin-1").splitlines() if line.strip()]
-    for number, row in enumerate(rows, 1):
-        if len(row) != TOKENS or row[0] != "INLINE" or row[3] != "XLINE":
+    file = Path(path).name
+    rows = [(n, line.split()) for n, line in enumerate(lines, 1) if line.strip()]
+    columns: dict[str, list[float]] = {"inline": [], "crossline": [], "time": []}
+    for n, row in rows:
+        try:
+            if len(row) != TOKENS:
+                raise ValueError
+            for name, k in (("inline", 2), ("crossline", 5), ("time", 8)):
+                columns[name].append(float(row[k]))
+        except ValueError:
             raise FileError(
-                f"{path.name} is not a file of Charisma lines",
-                given=f"line {number}: {' '.join(row)[:60]}",
+                f"{file} is not a file of Charisma lines",
+                given=f"line {n}: {' '.join(row)[:60]}",
                 expected="INLINE : number XLINE : number x y time",
-                way_out="name another file",
-            )
-    table = np.array([[row[2], row[5], row[8]] for row in rows], float).reshape(-1, 3)
-    std = np.full(len(table), DEFAULT_STD_MS)
-    inline, crossline = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
-    return Picks(path.stem, inline, crossline, table[:, 2], std)
+                way_out="mend that line, or name another file",
+            ) from None
+    numbers = {name: np.array(c) for name, c in columns.items()}
+    return Table(file, numbers, None, np.array([n for n, _ in rows]))
