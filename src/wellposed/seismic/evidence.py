@@ -21,6 +21,7 @@ Places = NDArray[np.int64]
 
 NEAR = 1.5  # traces over which waveforms of picks on neighbouring traces are averaged
 SILENCE = np.float32(1e-3)  # energy below which a window correlates with nothing
+NOBODY = np.float32(1e30)  # squared distance of a pick that is not there; fast arithmetic knows no infinity
 
 
 def waveforms(a: Array, i: Places, x: Places, sample: NDArray[np.float64], half: int) -> Array:
@@ -89,7 +90,7 @@ def _over_lines(work: Callable[[int], None], lines: int) -> None:
 def _carry_line(values: Array, places: Places, i: int, reach: float, each: int, out: Array) -> None:
     nearest, which = np.empty((4, each), np.float32), np.empty((4, each), np.int64)
     for x in range(out.shape[0]):
-        nearest[:] = np.float32(np.inf)
+        nearest[:] = NOBODY
         for n in range(places.shape[0]):
             di, dx = places[n, 0] - i, places[n, 1] - x
             # a quadrant holds one of its two edges, so that a line has two of them
@@ -105,7 +106,7 @@ def _carry_line(values: Array, places: Places, i: int, reach: float, each: int, 
         total = np.float32(0)
         for q in range(4):
             for m in range(each):
-                if nearest[q, m] < np.inf:
+                if nearest[q, m] < NOBODY:
                     w = np.float32(1) / (np.sqrt(nearest[q, m]) + reach) ** 2
                     total += w
                     for c in range(values.shape[1]):
