@@ -116,7 +116,7 @@ class Horizon:
         return out
 
 
-def read_horizon_csv(path: str | Path, survey: Survey) -> Horizon:
+def read_horizon_csv(path: str | Path, survey: Survey, density: Density | None = None) -> Horizon:
     """Read what `Horizon.write_csv` wrote.
 
     Raises:    FileError where the columns are others, or the lines are not the survey's
@@ -147,4 +147,4 @@ def read_horizon_csv(path: str | Path, survey: Survey) -> Horizon:
         grids[name] = grid
     grids["probability"] = np.nan_to_num(grids["probability"])
     time, std, low, high, probability = (grids[name] for name in GRIDS)
-    return Horizon(path.stem, survey, time, std, low, high, probability)
+    return Horizon(path.stem, survey, time, std, low, high, probability, density)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,14 @@ Ints = NDArray[np.int64]
 AT_ONCE = 4096  # traces decoded at a time: bounds the memory of a read beside its result
 
 
+class Source(NamedTuple):
+    """The file of a volume, and the header bytes that were told."""
+
+    file: Path
+    inline_byte: int | None
+    crossline_byte: int | None
+
+
 class Traces(Protocol):
     """Where amplitudes come from: traces by their place in the file."""
 
@@ -34,11 +42,13 @@ class Traces(Protocol):
 class Volume:
     """Amplitudes on a survey, lazy: only the traces asked for are read.
 
-    `notes` are the findings of opening it, to be said aloud.
+    `notes` are the findings of opening it, to be said aloud; `source` is its file, if it has one.
     """
 
-    def __init__(self, survey: Survey, traces: Traces, notes: tuple[str, ...] = ()) -> None:
-        self.survey, self._traces, self.notes = survey, traces, notes
+    def __init__(
+        self, survey: Survey, traces: Traces, notes: tuple[str, ...] = (), source: Source | None = None
+    ) -> None:
+        self.survey, self._traces, self.notes, self.source = survey, traces, notes, source
 
     def read(
         self,
@@ -130,7 +140,8 @@ def open_volume(
 
     file = open_segy(path)
     layout = find_layout(file, inline_byte, crossline_byte)
-    return Volume(layout.survey, _on_one_axis(file, layout), layout.notes)
+    source = Source(Path(path).absolute(), inline_byte, crossline_byte)
+    return Volume(layout.survey, _on_one_axis(file, layout), layout.notes, source)
 
 
 def _on_one_axis(file: SegyFile, layout: Layout) -> Traces:

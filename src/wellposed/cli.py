@@ -1,0 +1,229 @@
+"""The command `wellposed`: one typed function a verb. Results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wellposed.errors import ConfigError, UserError
+
+if TYPE_CHECKING:
+    from wellposed.project.config import Project
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Seismic horizons from few picks, by well-posed networks.",
+)
+
+Survey = Annotated[str, typer.Argument(help="SEG-Y file")]
+Folder = Annotated[str, typer.Argument(help="folder of a run")]
+Out = Annotated[str, typer.Option("--out", help="folder of the run; the same command continues it")]
+InlineByte = Annotated[int | None, typer.Option(help="first byte of the inline number, from 1")]
+CrosslineByte = Annotated[int | None, typer.Option(help="first byte of the crossline number, from 1")]
+StdMs = Annotated[float, typer.Option(help="std of picks whose file holds none")]
+Unit = Annotated[str | None, typer.Option(help="unit of the times: ms, s, us or samples")]
+Negative = Annotated[bool, typer.Option("--negative-down", help="times are negative downwards")]
+Threads = Annotated[int | None, typer.Option(help="threads; all cores unless told")]
+Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+
+
+@app.command()
+def interpret(
+    survey: Annotated[str, typer.Argument(help="SEG-Y file, or a project file (.toml)")],
+    picks: Annotated[list[str] | None, typer.Argument(help="files of picks")] = None,
+    out: Out = ...,  # type: ignore[assignment]
+    minutes: Annotated[float | None, typer.Option(help="wall-clock target of the whole command")] = None,
+    epochs: Annotated[int | None, typer.Option(help="epochs of adaptation; makes the run repeat")] = None,
+    std_ms: StdMs = 4.0,
+    seed: Annotated[int, typer.Option(help="seed of everything random")] = 0,
+    threads: Threads = None,
+    inline_byte: InlineByte = None,
+    crossline_byte: CrosslineByte = None,
+    unit: Unit = None,
+    negative_down: Negative = False,
+) -> None:
+    """Interpret a whole survey from a few picks.
+
+    Example: wellposed interpret survey.segy picks.csv --out run
+    """
+    from wellposed.project.job import interpret_project
+
+    if survey.lower().endswith(".toml"):
+        project = _from_file(survey, picks)
+    else:
+        budget = {"minutes": minutes, "epochs": epochs, "seed": seed, "threads": threads}
+        project = _project(survey, picks, inline_byte, crossline_byte, std_ms, unit, negative_down, budget)
+    run = interpret_project(project, out, _say)
+    print(run.path("report.html"))
+
+
+@app.command()
+def track(
+    survey: Survey,
+    picks: Annotated[list[str], typer.Argument(help="files of picks; a single pick will do")],
+    out: Out,
+    std_ms: StdMs = 4.0,
+    threads: Threads = None,
+    inline_byte: InlineByte = None,
+    crossline_byte: CrosslineByte = None,
+    unit: Unit = None,
+    negative_down: Negative = False,
+) -> None:
+    """Track horizons by correlation alone: the classical tracker.
+
+    Example: wellposed track survey.segy picks.csv --out tracked
+    """
+    from wellposed.project.track import track_project
+
+    budget = {"threads": threads}
+    project = _project(survey, picks, inline_byte, crossline_byte, std_ms, unit, negative_down, budget)
+    run = track_project(project, out, _say)
+    print(run.path("surfaces"))
+
+
+@app.command()
+def scan(
+    survey: Survey, json_: Json = False, inline_byte: InlineByte = None, crossline_byte: CrosslineByte = None
+) -> None:
+    """Say in one screen what is in a SEG-Y file.
+
+    Example: wellposed scan survey.segy
+    """
+    from wellposed.project.scan import scan as scanned
+    from wellposed.project.scan import screen
+
+    found = scanned(survey, inline_byte=inline_byte, crossline_byte=crossline_byte)
+    print(json.dumps({"result": found}) if json_ else screen(found))
+
+
+@app.command()
+def evaluate(
+    run: Folder,
+    truth: Annotated[list[str], typer.Option(help="FILE, or NAME=FILE where the run has several horizons")],
+    json_: Json = False,
+) -> None:
+    """Compare a run with a truth, beside interpolation and the classical tracker.
+
+    Example: wellposed evaluate run --truth truth.csv
+    """
+    from wellposed.project.evaluate import evaluate_run
+
+    result = evaluate_run(run, truth)
+    print(json.dumps({"result": result}) if json_ else table(result))
+
+
+@app.command()
+def export(
+    run: Folder,
+    dialect: Annotated[str, typer.Option(help="charisma")],
+    out: Annotated[str | None, typer.Option(help="folder; RUN/export unless told")] = None,
+) -> None:
+    """Write the surfaces of a run for other interpretation systems.
+
+    Example: wellposed export run --dialect charisma
+    """
+    from wellposed.project.export import export_run
+
+    for path in export_run(run, dialect, out):
+        print(path)
+
+
+def main() -> None:
+    """Run the command; a user's mistake ends it with four lines and exit status 2."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command on its arguments; the exit status."""
+    from typer.exceptions import TyperException
+
+    try:
+        status = app(arguments, standalone_mode=False) or 0
+    except UserError as e:
+        print(e, file=sys.stderr)
+        return 2
+    except TyperException as e:
+        print(_usage(e, arguments), file=sys.stderr)
+        return 2
+    if status == INTERRUPTED:
+        print(f"interrupted; to continue: {shlex.join(['wellposed', *arguments])}", file=sys.stderr)
+    return int(status)
+
+
+def _usage(e: Any, arguments: list[str]) -> UserError:
+    """Flags and arguments that do not fit, in the form of every other mistake."""
+    verb = " ".join(["wellposed", *arguments[:1]])
+    return ConfigError(
+        e.format_message().rstrip("."),
+        given=shlex.join(arguments) or "nothing",
+        expected=f"what `{verb} --help` lists",
+        way_out=f"see `{verb} --help`",
+    )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _from_file(path: str, picks: list[str] | None) -> Project:
+    from wellposed.project.config import read_project
+
+    if picks:
+        raise ConfigError(
+            "a project file names its picks itself",
+            given=f"{path} and {' '.join(picks)}",
+            expected="the project file alone",
+            way_out="name the picks in [[horizons]]",
+        )
+    return read_project(path)
+
+
+def _project(
+    survey: str,
+    picks: list[str] | None,
+    inline_byte: int | None,
+    crossline_byte: int | None,
+    std_ms: float,
+    unit: str | None,
+    negative_down: bool,
+    budget: dict[str, Any],
+) -> Project:
+    """The flags as a project: what is not told keeps its default."""
+    from wellposed.project.config import told_project
+
+    if not picks:
+        raise ConfigError(
+            "no picks are given",
+            given=survey,
+            expected="at least one file of picks after the survey",
+            way_out="add the file that holds the picks",
+        )
+    file = {"file": Path(survey).absolute(), "inline_byte": inline_byte, "crossline_byte": crossline_byte}
+    meaning = {"std_ms": std_ms, "unit": unit, "negative_down": negative_down}
+    horizons = [{"picks": Path(p).absolute(), **meaning} for p in picks]
+    return told_project({"survey": file, "horizons": horizons, "run": budget})
+
+
+def table(result: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """One line a method, the names of the columns on top."""
+    lines = []
+    for name, methods in result.items():
+        columns = list(next(iter(methods.values())))
+        wide = {c: max(len(c), 7) + 2 for c in columns}
+        lines.append(f"{name:<14}" + "".join(f"{c:>{wide[c]}}" for c in columns))
+        for method, values in methods.items():
+            lines.append(f"{method:<14}" + "".join(f"{_cell(values[c]):>{wide[c]}}" for c in columns))
+    return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""Where seismic data and networks meet: one file a task."""

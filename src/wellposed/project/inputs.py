@@ -1,0 +1,69 @@
+"""The survey and the picks of a project, opened, checked, and what was found said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wellposed.project.config import PickFile, Project
+from wellposed.seismic.picks import Picks, different_names, read_picks
+
+if TYPE_CHECKING:
+    from wellposed.seismic.survey import Survey
+    from wellposed.seismic.volume import Volume
+
+Say = Callable[[str], None]
+
+
+def open_survey(project: Project) -> Volume:
+    """The survey's amplitudes, at the header bytes that the project names.
+
+    Raises:    as open_volume
+    """
+    from wellposed.seismic.volume import open_volume
+
+    s = project.survey
+    inline = None if s.inline_byte == "auto" else s.inline_byte
+    crossline = None if s.crossline_byte == "auto" else s.crossline_byte
+    return open_volume(s.file, inline_byte=inline, crossline_byte=crossline)
+
+
+def project_picks(project: Project, survey: Survey) -> list[Picks]:
+    """The picks of all horizons of a project.
+
+    Raises:    as read_picks; PickError where two horizons have one name
+    """
+    return different_names([p for h in project.horizons for p in picks_of(h, survey)])
+
+
+def picks_of(file: PickFile, survey: Survey) -> list[Picks]:
+    """The picks of one file of a project."""
+    unit = None if file.unit == "auto" else file.unit
+    return read_picks(
+        file.picks, survey=survey, std_ms=file.std_ms, unit=unit, negative_down=file.negative_down
+    )
+
+
+def write_picks(picks: Picks, path: Path) -> Path:
+    """Write picks as CSV that `read_picks` reads back.
+
+    Raises:    FileError where it cannot be written
+    """
+    import pandas as pd
+
+    from wellposed.atomic import written_whole
+
+    columns = {"inline": picks.inline, "crossline": picks.crossline}
+    table = pd.DataFrame(
+        columns | {"twt_ms": picks.twt_ms.round(4), "std_ms": picks.std_ms, "horizon": picks.name}
+    )
+    with written_whole(path) as partial:
+        table.to_csv(partial, index=False)
+    return path
+
+
+def findings(volume: Volume, horizons: list[Picks]) -> list[str]:
+    """What was found on opening, each thing once."""
+    notes = [*volume.notes, *(note for p in horizons for note in p.notes)]
+    return list(dict.fromkeys(notes))

@@ -1,0 +1,76 @@
+"""What a run will take, said before it starts; what will not fit is refused."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from wellposed.errors import ResourceError
+from wellposed.project.config import Project
+from wellposed.seismic.links import link_memory
+from wellposed.seismic.picks import Picks
+from wellposed.seismic.survey import Survey
+
+GB = 1e9
+BASE = 0.6 * GB  # the interpreter with its libraries
+BYTES_A_SAMPLE = 26.0  # conditioned volume twice, its dips, a line of features on the way
+BYTES_A_PLACE = 40.0  # messages, unary costs, density and score in the band of a horizon
+SECONDS_A_SAMPLE = 9e-7  # conditioning, texture and features, one thread
+SECONDS_A_PLACE = 3.2e-6  # one surface with its marginals, one thread
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Seconds of the fixed steps and bytes at the peak."""
+
+    seconds: float
+    memory: float
+    places: int
+
+    def __str__(self) -> str:
+        time = f"{self.seconds:.0f} s" if self.seconds < 120 else f"{self.seconds / 60:.0f} min"
+        return f"expects about {time} for the fixed steps, {self.memory / GB:.1f} GB of memory"
+
+
+def plan(project: Project, survey: Survey, horizons: list[Picks]) -> Plan:
+    """Time and memory that the run will take on this machine.
+
+    Raises:    ResourceError where the memory will not be enough
+    """
+    from wellposed.seismic.band import band_about
+    from wellposed.seismic.tracker import seeds
+
+    traces, samples = int(np.prod(survey.shape[:2])), survey.shape[2]
+    places = []
+    for picks in horizons:
+        at = seeds(picks, survey)
+        places.append(traces * band_about(at.i, at.x, at.sample, survey.exists).size)
+    memory = BASE + BYTES_A_SAMPLE * traces * samples
+    memory += BYTES_A_PLACE * max(places) + max(link_memory(1, p) for p in places)
+    work = SECONDS_A_SAMPLE * traces * samples + SECONDS_A_PLACE * sum(places) * 2
+    found = Plan(5 + work / min(project.run.threads, os.cpu_count() or 1), memory, sum(places))
+    room = free_memory()
+    if found.memory > room:
+        raise ResourceError(
+            "the survey will not fit into memory",
+            given=f"{traces} traces of {samples} samples: {found.memory / GB:.1f} GB at the peak",
+            expected=f"at most {room / GB:.1f} GB",
+            way_out="cut the survey to a window of time or of lines, or use a machine with more memory",
+        )
+    return found
+
+
+def free_memory() -> float:
+    """Bytes of memory that can be used: of the machine, or of the group the process is limited to."""
+    room = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    try:
+        with open("/proc/meminfo", encoding="ascii") as f:
+            lines = dict(line.split(":", 1) for line in f)
+        room = float(lines["MemAvailable"].split()[0]) * 1024
+        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as f:
+            room = min(room, float(f.read()))
+    except (OSError, KeyError, ValueError):
+        pass  # no such files on this system, or no limit: what the machine has
+    return room

@@ -1,0 +1,155 @@
+"""The story of a run as one self-contained page."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wellposed.atomic import written_whole
+from wellposed.project import figures
+from wellposed.project.run import Run
+from wellposed.seismic.horizons import Horizon
+from wellposed.seismic.picks import Picks
+from wellposed.seismic.volume import Volume
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem;
+color: #212529 }
+h1 { font-size: 1.6rem } h2 { margin-top: 2.4rem; border-bottom: 1px solid #dee2e6 }
+table { border-collapse: collapse; margin: 1rem 0 }
+td, th { padding: .25rem .8rem; border-bottom: 1px solid #dee2e6;
+text-align: right } td:first-child, th:first-child { text-align: left } img { max-width: 100% }
+.pair { display: flex; flex-wrap: wrap; gap: 1rem } .pair img { flex: 1 1 20rem; min-width: 0 }
+.note { color: #495057 } code { background: #f1f3f5; padding: .1rem .3rem }
+"""
+
+
+def write_report(run: Run, volume: Volume, horizons: list[tuple[Picks, Horizon]], notes: list[str]) -> Path:
+    """Write RUN/report.html: sections, maps, tables; no file beside it is needed.
+
+    Raises:    FileError where it cannot be written
+    """
+    name = volume.survey.name
+    parts = [
+        f"<h1>Horizons of {html.escape(name)}</h1>",
+        f"<p class=note>{html.escape(volume.survey.describe())}; wellposed {run.record['version']}, "
+        f"seed {run.project.run.seed}, {run.project.run.threads} threads.</p>",
+        _list(notes),
+        "<h2>Summary</h2>",
+        _summary(run, horizons),
+        _trust(),
+    ]
+    for picks, horizon in horizons:
+        parts += _chapter(run, volume, picks, horizon)
+    page = f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(name)}</title>"
+    path = run.path("report.html")
+    with written_whole(path) as partial:
+        text = f"{page}<style>{STYLE}</style>\n" + "\n".join(parts) + "\n</html>\n"
+        partial.write_text(text, encoding="utf-8")
+    return path
+
+
+def _summary(run: Run, horizons: list[tuple[Picks, Horizon]]) -> str:
+    rows = []
+    for picks, h in horizons:
+        told = run.record.get("horizons", {}).get(picks.name, {})
+        held = told.get("held_out") or {}
+        there = h.exists
+        rows.append(
+            [
+                picks.name,
+                len(picks),
+                told.get("phase", ""),
+                f"{100 * there.sum() / max(int(h.survey.exists.sum()), 1):.1f} %",
+                f"{np.nanmin(h.twt_ms[there]):.0f} to {np.nanmax(h.twt_ms[there]):.0f}"
+                if there.any()
+                else "",
+                f"{np.nanmedian(h.twt_std_ms[there]):.1f}" if there.any() else "",
+                _number(held.get("ours")),
+                _number(held.get("interpolation")),
+            ]
+        )
+    head = [
+        "horizon",
+        "picks",
+        "phase of the picks",
+        "exists on",
+        "time (ms)",
+        "median std (ms)",
+        "held-out error (ms)",
+        "interpolation (ms)",
+    ]
+    return _table(head, rows)
+
+
+def _trust() -> str:
+    return (
+        "<p>The <b>std</b> is that of the time, given that the horizon exists; about two thirds of the true "
+        "times lie within one std. The <b>held-out error</b> is the mean absolute error at picks that were "
+        "hidden, one after the other or block by block, and predicted from the others.</p>"
+    )
+
+
+def _chapter(run: Run, volume: Volume, picks: Picks, horizon: Horizon) -> list[str]:
+    told = run.record.get("horizons", {}).get(picks.name, {})
+    pictures = [figures.section(volume, horizon, picks, **cut) for cut in _cuts(volume, picks)]
+    parts = [f"<h2>{html.escape(picks.name)}</h2>", _list(told.get("notes", []))]
+    parts += [_image(f, f"section through {picks.name}") for f in pictures]
+    if volume.survey.is_line:
+        parts.append(_image(figures.profile(horizon, picks), f"profile of {picks.name}"))
+    else:
+        maps = (figures.time_map(horizon, picks), figures.std_map(horizon, picks))
+        parts.append(f"<div class=pair>{''.join(_image(f, f'map of {picks.name}') for f in maps)}</div>")
+    records = told.get("epochs") or []
+    if len(records) > 1:
+        parts.append(_image(figures.losses(records), "loss curves"))
+    parts.append(
+        f"<p class=note>{html.escape(told.get('adaptation', 'Nothing was trained on this survey.'))}</p>"
+    )
+    return parts
+
+
+def _cuts(volume: Volume, picks: Picks) -> list[dict[str, int | None]]:
+    """The inline and the crossline with the most picks; on a line, the line."""
+    ni, nx, _ = volume.survey.shape
+    i, j = picks.at(volume.survey)
+    cuts: list[dict[str, int | None]] = []
+    if nx > 2:
+        cuts.append({"inline": int(np.bincount(i, minlength=ni).argmax()), "crossline": None})
+    if ni > 2:
+        counts = np.bincount(j, minlength=nx)
+        best = np.flatnonzero(counts == counts.max())
+        cuts.append({"inline": None, "crossline": int(best[len(best) // 2])})
+    return cuts
+
+
+def _image(fig: Figure, text: str) -> str:
+    data = io.BytesIO()
+    fig.savefig(data, format="png")
+    code = base64.b64encode(data.getvalue()).decode()
+    return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{code}">'
+
+
+def _table(head: list[str], rows: Iterable[list[Any]]) -> str:
+    def row(tag: str, cells: list[Any]) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(str(c))}</{tag}>" for c in cells) + "</tr>"
+
+    return f"<table>{row('th', head)}{''.join(row('td', cells) for cells in rows)}</table>"
+
+
+def _list(notes: Iterable[str]) -> str:
+    items = "".join(f"<li>{html.escape(n)}</li>" for n in notes)
+    return f"<ul class=note>{items}</ul>" if items else ""
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

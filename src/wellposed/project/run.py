@@ -1,0 +1,273 @@
+"""What was done: a run folder that can be interrupted at any moment and continued."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wellposed.atomic import written_whole
+from wellposed.errors import FileError, RunError
+from wellposed.project.config import Project, read_project, write_project
+
+if TYPE_CHECKING:
+    from wellposed.project.evaluate import Result
+    from wellposed.project.surfaces import Surfaces
+    from wellposed.seismic.volume import Volume
+
+RECORD = "run.json"
+PROJECT = "project.toml"
+LOCK = "lock"
+PIECE = 1 << 20  # bytes at each end of a large file that its hash covers
+
+
+@dataclass
+class Run:
+    """A run folder: the project, the record of what is finished, and where its results lie."""
+
+    folder: Path
+    project: Project
+    record: dict[str, Any]
+    _since: float = field(default_factory=time.monotonic, repr=False)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all of it is done."""
+        return bool(self.record.get("finished"))
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time spent, before interruptions included."""
+        return float(self.record["seconds"]) + time.monotonic() - self._since
+
+    def path(self, *parts: str) -> Path:
+        """A place inside the run folder."""
+        return self.folder.joinpath(*parts)
+
+    def predict(self, volume: Volume) -> Surfaces:
+        """The horizons of this run on its survey.
+
+        Raises:    RunError where the run is not finished; FileError where the volume is another survey
+        """
+        from wellposed.project.surfaces import read_surfaces
+
+        return read_surfaces(self, volume.survey)
+
+    def evaluate(self, truth: str | Path | Sequence[str | Path]) -> Result:
+        """Scores against a truth, as the command `evaluate` gives them."""
+        from wellposed.project.evaluate import evaluate_run
+
+        given = [truth] if isinstance(truth, str | Path) else truth
+        return evaluate_run(self.folder, [str(t) for t in given])
+
+    def require_finished(self) -> None:
+        """Raise RunError where the run was interrupted."""
+        if not self.finished:
+            raise RunError(
+                f"{self.folder} is not finished",
+                given="a run that was interrupted",
+                expected="a finished run",
+                way_out="give the same command again; it continues",
+            )
+
+    def note(self, **kept: Any) -> None:
+        """Remember something in the run's record, and the time spent until now."""
+        self.record.update(kept, seconds=round(self.seconds, 3))
+        self._since = time.monotonic()
+        _write_json(self.path(RECORD), self.record)
+
+
+def open_run(folder: str | Path) -> Run:
+    """Open a run that exists.
+
+    Raises:    RunError where the folder is no run
+    """
+    folder = Path(folder)
+    if not folder.is_dir() or not (folder / RECORD).is_file() or not (folder / PROJECT).is_file():
+        raise RunError(
+            f"{folder} is not a run",
+            given="no such folder" if not folder.exists() else f"a folder without {RECORD}, or a file",
+            expected="the folder that interpret or track wrote with --out",
+            way_out="name the run folder",
+        )
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except ValueError as e:
+        raise RunError(
+            f"the record of {folder} is damaged",
+            given=f"{RECORD}: {e}",
+            expected="the file as it was written",
+            way_out="remove the folder and run again",
+        ) from e
+    return Run(folder, read_project(folder / PROJECT), record)
+
+
+def check_folder(folder: str | Path, verb: str, project: Project | None = None) -> None:
+    """Refuse a folder that holds something else, before anything is computed; the project, if it is known.
+
+    Raises:    RunError where it is another run's, or holds files of the user; FileError where it is a file
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise FileError(
+            "the run needs a folder",
+            given=f"{folder}, which is a file",
+            expected="a folder that does not exist yet, or holds this run",
+            way_out="choose another --out",
+        )
+    if not folder.exists() or _begun_anew(folder):
+        return
+    run = open_run(folder)
+    if run.record.get("verb") != verb:
+        raise RunError(
+            f"{folder} holds a run of another command",
+            given=f"a run of {run.record.get('verb')}",
+            expected=f"a run of {verb}, or no run",
+            way_out="choose another --out",
+        )
+    changed = _differences(run, project) if project else []
+    if changed:
+        raise RunError(
+            f"{folder} holds a run that was asked for otherwise",
+            given="; ".join(changed)[:200],
+            expected="the same command, to continue it",
+            way_out="choose another --out, or remove the folder",
+        )
+
+
+@contextmanager
+def begun(folder: str | Path, verb: str, project: Project) -> Iterator[Run]:
+    """The run of this project in this folder, new or continued, held by a lock.
+
+    Raises:    as check_folder; RunError where a living process holds it
+    """
+    from wellposed import __version__
+
+    folder = Path(folder)
+    check_folder(folder, verb, project)
+    new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise _unwritable(folder, e) from e
+    with _locked(folder):
+        if not (folder / RECORD).exists():
+            record = {"verb": verb, "version": __version__, "seconds": 0.0, "finished": False}
+            try:
+                write_project(project, folder / PROJECT)
+                _write_json(folder / RECORD, {**record, "inputs": inputs(project)})
+            except FileError:
+                if new:
+                    shutil.rmtree(folder, ignore_errors=True)
+                raise
+        run = open_run(folder)
+        try:
+            yield run
+        finally:
+            if not run.finished:
+                run.note()
+
+
+def inputs(project: Project) -> dict[str, str]:
+    """Hash of every input file, by its name."""
+    files = [project.survey.file, *(h.picks for h in project.horizons)]
+    return {f"{n} {path.name}": file_hash(path) for n, path in enumerate(files)}
+
+
+def file_hash(path: Path) -> str:
+    """Hash of a file: of its size and both its ends where it is large."""
+    size = path.stat().st_size
+    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
+    with path.open("rb") as f:
+        if size <= 64 * PIECE:
+            digest.update(f.read())
+        else:
+            for start in (0, size // 2, size - PIECE):
+                f.seek(start)
+                digest.update(f.read(PIECE))
+    return digest.hexdigest()
+
+
+def _begun_anew(folder: Path) -> bool:
+    """Whether nothing in the folder is whole: empty, or killed before its first record was."""
+    inside = {p.name for p in folder.iterdir()}
+    ours = {LOCK, PROJECT, "picks", "survey.segy"}
+    return RECORD not in inside and all(n in ours or n.endswith(".partial") for n in inside)
+
+
+def _differences(run: Run, project: Project) -> list[str]:
+    """What the command asks now and asked then; thread numbers count, because results depend on them."""
+    then, now = run.project.model_dump(mode="json"), project.model_dump(mode="json")
+    out = [
+        f"{key} {then[key]} then, {now[key]} now" for key in ("horizons", "survey") if then[key] != now[key]
+    ]
+    budget = [(k, then["run"][k], now["run"][k]) for k in then["run"] if then["run"][k] != now["run"][k]]
+    out += [f"{k} {a} then, {b} now" for k, a, b in budget]
+    if not out and run.record["inputs"] != inputs(project):
+        out.append("the survey or the picks have changed since")
+    return out
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder; a lock that a dead process left is broken."""
+    lock = folder / LOCK
+    me = f"{os.getpid()} {socket.gethostname()}"
+    for _ in range(2):
+        try:
+            handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            if _alive(lock):
+                raise RunError(
+                    f"{folder} is in use",
+                    given=f"a run that is going on in process {lock.read_text(encoding='utf-8')}",
+                    expected="one run at a time in a folder",
+                    way_out="wait for it, or choose another --out",
+                ) from None
+            lock.unlink(missing_ok=True)
+            continue
+        except OSError as e:
+            raise _unwritable(folder, e) from e
+        with os.fdopen(handle, "w", encoding="utf-8") as f:
+            f.write(me)
+        break
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _alive(lock: Path) -> bool:
+    """Whether the process that wrote the lock still runs; on another machine nobody can know."""
+    try:
+        pid, host = lock.read_text(encoding="utf-8").split()
+        if host != socket.gethostname():
+            return True
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError, FileNotFoundError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _unwritable(folder: Path, e: OSError) -> FileError:
+    return FileError(
+        "the run folder cannot be written",
+        given=f"{folder}: {e.strerror}",
+        expected="a folder that can be written, with room on its disk",
+        way_out="choose another --out",
+    )
+
+
+def _write_json(path: Path, content: Any) -> None:
+    with written_whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
