@@ -85,7 +85,8 @@ def validated(tables: Mapping[str, Any], where: Any = None) -> Project:
     try:
         return Project.model_validate(tables)
     except ValidationError as e:
-        first = e.errors()[0]
+        # A mistyped key makes its right name missing too: the mistake itself comes first.
+        first = min(e.errors(), key=lambda error: error["type"] != "extra_forbidden")
         place = tuple(first["loc"])
         raise _config_error(first, place, where(place) if where else _dotted(place)) from None
 
