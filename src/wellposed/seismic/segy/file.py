@@ -165,16 +165,24 @@ def _lengths(f: Any, head: bytes, order: str, format: int, declared: int, size: 
     if said == -1:
         said = _until_end_of_text(f)
     said = said if 0 <= said <= 100 else 0
-    f.seek(START + 3200 * said)
-    first = f.read(HEADER)
-    in_trace = int(np.frombuffer(first, f"{order}u2", 1, 114)[0]) if len(first) == HEADER else 0
-    for samples in dict.fromkeys(s for s in (declared, in_trace) if s):
-        for extended in dict.fromkeys((said, *range(9))):
+    for extended in (said, *range(9)):
+        # Where both headers agree a trace begins; the length of a file that was cut must not overrule them.
+        if _samples_of_first_trace(f, extended, order) == declared:
+            return extended, declared
+    for samples in (declared, _samples_of_first_trace(f, said, order)):
+        for extended in (said, 0):
             rest = size - START - 3200 * extended
-            if rest > 0 and rest % (HEADER + samples * WIDTH[format]) == 0:
+            if samples and rest > 0 and rest % (HEADER + samples * WIDTH[format]) == 0:
                 return extended, samples
     # No length fits: the file was cut short, and what the headers say is believed.
     return said, declared
+
+
+def _samples_of_first_trace(f: Any, extended: int, order: str) -> int:
+    """What the trace header after so many extended text headers says, zero where there is none."""
+    f.seek(START + 3200 * extended)
+    header = f.read(HEADER)
+    return int(np.frombuffer(header, f"{order}u2", 1, 114)[0]) if len(header) == HEADER else 0
 
 
 def _until_end_of_text(f: Any) -> int:

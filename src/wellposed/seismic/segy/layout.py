@@ -18,6 +18,7 @@ PRESETS = ((189, 193), (9, 21), (5, 21))  # inline and crossline: revision 1, an
 COORDINATES = ((181, 185), (73, 77))
 SPARSEST = 10  # cells a trace: a larger grid means that a key is wrong
 LAST_BYTE = 237
+SHOWN = 6  # places that a message lists
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,15 +44,29 @@ class _Key:
     @property
     def verdict(self) -> str:
         """Empty where the pair can be the line numbers, else why not."""
-        pairs = len(np.unique(np.column_stack([self.inline, self.crossline]), axis=0))
+        taken = self.taken
         ni, nx = len(np.unique(self.inline)), len(np.unique(self.crossline))
         if len(self.inline) > 1 and ni == nx == 1:
             return f"always {self.inline[0]} and {self.crossline[0]}"
         if ni * nx > SPARSEST * len(self.inline):
             return f"{ni} x {nx} lines for {len(self.inline)} traces"
-        if pairs < 0.9 * len(self.inline):
-            return f"{len(self.inline) - pairs} of {len(self.inline)} traces at a place already taken"
+        if taken.sum() > 0.1 * len(taken):
+            return f"{taken.sum()} of {len(taken)} traces at a place already taken: {self.places(taken)}"
         return ""
+
+    @property
+    def taken(self) -> NDArray[np.bool_]:
+        """Traces whose place an earlier trace of the file has."""
+        pairs = np.column_stack([self.inline, self.crossline])
+        out = np.ones(len(pairs), bool)
+        out[np.unique(pairs, axis=0, return_index=True)[1]] = False
+        return out
+
+    def places(self, traces: NDArray[np.bool_]) -> str:
+        """The first places of some traces, inline/crossline."""
+        places = np.unique(np.column_stack([self.inline, self.crossline])[traces], axis=0)
+        more = ", ..." if len(places) > SHOWN else ""
+        return ", ".join(f"{a}/{b}" for a, b in places[:SHOWN]) + more
 
 
 def find_layout(file: SegyFile, inline_byte: int | None = None, crossline_byte: int | None = None) -> Layout:
@@ -70,7 +85,7 @@ def find_layout(file: SegyFile, inline_byte: int | None = None, crossline_byte: 
     crossline, j = np.unique(key.crossline, return_inverse=True)
     trace = np.full((len(inline), len(crossline)), -1, np.int64)
     trace[i, j] = np.arange(len(file))
-    _refuse_duplicates(key, trace[i, j] != np.arange(len(file)))
+    _refuse_duplicates(key)
     missing = int((trace < 0).sum())
     if missing:
         notes.append(f"{missing} of {trace.size} cells of the grid hold no trace")
@@ -99,9 +114,13 @@ def _choose(file: SegyFile, inline_byte: int | None, crossline_byte: int | None)
             "no known header bytes hold the inline and crossline numbers",
             given="; ".join(f"bytes {k.bytes[0]}/{k.bytes[1]}: {k.verdict}" for k in keys),
             expected="a pair of numbers that places every trace once",
-            way_out="name the bytes with --inline-byte and --crossline-byte",
+            way_out="name the bytes with --inline-byte and --crossline-byte, or remove duplicate traces",
         )
-    given = (inline_byte or PRESETS[0][0], crossline_byte or PRESETS[0][1])
+    standard = PRESETS[0]
+    given = (
+        standard[0] if inline_byte is None else inline_byte,
+        standard[1] if crossline_byte is None else crossline_byte,
+    )
     if not all(1 <= b <= LAST_BYTE for b in given):
         raise SurveyError(
             "header bytes outside the trace header",
@@ -120,14 +139,13 @@ def _choose(file: SegyFile, inline_byte: int | None, crossline_byte: int | None)
     return k, "as given"
 
 
-def _refuse_duplicates(key: _Key, second: NDArray[np.bool_]) -> None:
-    if not second.any():
+def _refuse_duplicates(key: _Key) -> None:
+    taken = key.taken
+    if not taken.any():
         return
-    places = np.unique(np.column_stack([key.inline[second], key.crossline[second]]), axis=0)
-    some = ", ".join(f"{a}/{b}" for a, b in places[:6]) + (", ..." if len(places) > 6 else "")
     raise SurveyError(
         "several traces claim the same place",
-        given=f"{len(places)} places twice or more (inline/crossline): {some}",
+        given=f"{taken.sum()} of {len(taken)} traces at a place already taken: {key.places(taken)}",
         expected="one trace for each inline and crossline",
         way_out="remove the duplicates, or name other bytes with --inline-byte and --crossline-byte",
     )
@@ -146,7 +164,14 @@ def _dead(file: SegyFile) -> tuple[NDArray[np.bool_], int]:
 
 
 def _axis(file: SegyFile) -> tuple[Floats, Ints, list[str]]:
-    """Time axis of the survey, and the delay of every trace in whole samples."""
+    """Time axis of the survey, the delay of every trace in whole samples, and what is to be said of them."""
+    if file.samples < 2:
+        raise SurveyError(
+            "traces of one sample are no volume",
+            given=f"{file.path.name}, one sample a trace",
+            expected="traces with a time axis",
+            way_out="name the volume; a map goes in as picks",
+        )
     step = file.step_us / 1000.0
     scalar = file.word(215, 2).astype(float)
     factor = np.where(scalar > 0, scalar, np.where(scalar < 0, -1.0 / np.minimum(scalar, -1), 1.0))

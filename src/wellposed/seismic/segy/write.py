@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wellposed.atomic import written_whole
+from wellposed.errors import ConfigError
 from wellposed.seismic.survey import Survey
 from wellposed.seismic.volume import Volume
 
@@ -20,11 +22,20 @@ SCALAR = -100  # coordinates are written in hundredths
 def write_segy(path: str | Path, volume: Volume, *, format: int = 5) -> Path:
     """Write a volume as SEG-Y: inline at byte 189, crossline at 193, coordinates at 73/77 and 181/185.
 
-    Cells without a trace are left out. The file appears under its name only when it is whole.
+    `format` is the code of the samples: 1 IBM float, 2 int32, 3 int16, 5 IEEE float, 8 int8; integers are
+    rounded. Cells without a trace are left out. The file appears under its name only when it is whole.
 
     Units:     the first sample's time goes into the delay (bytes 109-110), in whole ms
-    Raises:    FileError where the file cannot be written
+    Raises:    FileError where the file cannot be written; ConfigError where there is no such format, or
+               its integers do not reach as far as the amplitudes
     """
+    if format not in TYPES:
+        raise ConfigError(
+            "no such format of samples",
+            given=f"format code {format}",
+            expected=f"one of {', '.join(map(str, TYPES))}",
+            way_out="write IEEE floats, code 5",
+        )
     i, j = np.nonzero(volume.survey.exists)
     with written_whole(path) as partial:
         _write(partial, volume, i, j, format)
@@ -44,10 +55,25 @@ def _write(path: Path, volume: Volume, i: Places, j: Places, format: int) -> Non
             f.header[n] = _header(survey, n, row, column)
         for row in range(len(survey.inline)):
             places = np.flatnonzero(i == row)
-            # A copy of its own: segyio turns the array it is given into IBM floats in place.
-            samples = volume.read(slice(row, row + 1))[0, j[places]].astype(TYPES[format], copy=True)
+            samples = _converted(volume.read(slice(row, row + 1))[0, j[places]], format)
             for n, trace in zip(places.tolist(), samples, strict=True):
                 f.trace[n] = trace
+
+
+def _converted(samples: NDArray[np.float32], format: int) -> NDArray[Any]:
+    """A copy in the type of the format: segyio turns the array it is given into IBM floats in place."""
+    kind = np.dtype(TYPES[format])
+    if kind.kind == "f":
+        return samples.astype(kind, copy=True)
+    whole, limits = np.rint(samples.astype(np.float64)), np.iinfo(kind.name)
+    if whole.min(initial=0) < limits.min or whole.max(initial=0) > limits.max:
+        raise ConfigError(
+            f"amplitudes do not fit {kind.name}",
+            given=f"amplitudes from {whole.min():g} to {whole.max():g}",
+            expected=f"{limits.min} to {limits.max}",
+            way_out="write floats (code 5), or scale the amplitudes",
+        )
+    return whole.astype(kind)
 
 
 def _header(survey: Survey, n: int, row: int, column: int) -> dict[int, int]:
