@@ -15,7 +15,7 @@ from wellposed.errors import FileError
 def written_whole(path: str | Path) -> Iterator[Path]:
     """Give a temporary name in the same folder; move it to `path` when the body has ended well.
 
-    What the body wrote may be a file or a folder. An interruption leaves nothing under either name.
+    What the body wrote may be a file or a folder. An interruption leaves what was there before, whole.
 
     Raises:    FileError where the disk is full or the place cannot be written
     """
@@ -28,9 +28,10 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         if partial.is_file():
             with partial.open("rb") as f:
                 os.fsync(f.fileno())
+        if partial.is_dir():
+            _exchange(partial, path)
         else:
-            _remove(path)  # a folder can only be moved to a place that is free
-        os.replace(partial, path)
+            os.replace(partial, path)
     except OSError as e:
         raise FileError(
             f"{path.name} cannot be written",
@@ -40,6 +41,21 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         ) from e
     finally:
         _remove(partial)
+
+
+def _exchange(partial: Path, path: Path) -> None:
+    """A folder can only be moved to a place that is free: the old one steps aside, and back if that fails."""
+    aside = path.with_name(f"{path.name}.old")
+    if path.exists():
+        _remove(aside)
+        os.replace(path, aside)
+    try:
+        os.replace(partial, path)
+    except OSError:
+        if aside.exists():
+            os.replace(aside, path)
+        raise
+    _remove(aside)
 
 
 def _remove(path: Path) -> None:
