@@ -125,9 +125,14 @@ def test_a_disk_that_cannot_be_flushed(tmp_path, monkeypatch):
 def test_interruptions_and_other_errors_pass_and_leave_the_old_one(tmp_path, error, write):
     path = tmp_path / "top"
     write(path, "old")
-    with pytest.raises(type(error)), written_whole(path) as partial:
-        write(partial, "half")
-        raise error
+
+    def stopped():
+        with written_whole(path) as partial:
+            write(partial, "half")
+            raise error
+
+    with pytest.raises(type(error)):
+        stopped()
     assert content(path) == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -96,21 +96,24 @@ class Volume:
         """A volume that lies in memory; lines count from 1 and samples by 4 ms from 0 unless told.
 
         Shapes:    amplitude (inline, crossline, twt); x, y (inline, crossline)
-        Raises:    ShapeError where labels and amplitudes do not fit one another
+        Units:     twt_ms in even steps, positive down; line numbers grow
+        Raises:    ShapeError where labels, coordinates and amplitudes do not fit one another
         """
         a = np.asarray(amplitude, np.float32)
+        if a.ndim != 3:
+            raise ShapeError(
+                "a volume has three axes",
+                given=f"amplitudes of shape {a.shape}",
+                expected="inline, crossline and twt",
+                way_out="give a line the shape (1, crossline, twt)",
+            )
         labels = (
             np.arange(1, a.shape[0] + 1) if inline is None else np.asarray(inline),
             np.arange(1, a.shape[1] + 1) if crossline is None else np.asarray(crossline),
             4.0 * np.arange(a.shape[2]) if twt_ms is None else np.asarray(twt_ms, np.float64),
         )
-        if a.shape != tuple(len(v) for v in labels):
-            raise ShapeError(
-                "amplitudes and the labels of their axes do not fit one another",
-                given=f"amplitudes {a.shape}, labels {tuple(len(v) for v in labels)}",
-                expected="one label for each inline, crossline and sample",
-                way_out="give amplitudes as (inline, crossline, twt)",
-            )
+        places = {name: np.asarray(v, float) for name, v in (("x", x), ("y", y)) if v is not None}
+        _check_labels(a, labels, places)
         flat = a.reshape(-1, a.shape[2])
         no_numbers = ~np.isfinite(flat).all(axis=1)
         dead = np.asarray(no_numbers | ~flat.any(axis=1)).reshape(a.shape[:2])
@@ -122,8 +125,8 @@ class Volume:
             np.asarray(labels[2], np.float64),
             np.arange(len(flat)).reshape(a.shape[:2]),
             dead,
-            None if x is None else np.asarray(x, float),
-            None if y is None else np.asarray(y, float),
+            places.get("x"),
+            places.get("y"),
         )
         return cls(survey, lambda index: flat[index], notes)
 
@@ -142,6 +145,26 @@ def open_volume(
     layout = find_layout(file, inline_byte, crossline_byte)
     source = Source(Path(path).absolute(), inline_byte, crossline_byte)
     return Volume(layout.survey, _on_one_axis(file, layout), layout.notes, source)
+
+
+def _check_labels(a: Array, labels: tuple[NDArray[Any], ...], places: dict[str, NDArray[np.float64]]) -> None:
+    """Refuse labels that are not one for each place, in growing order, and a time axis of uneven steps."""
+    lengths = tuple(len(v) for v in labels)
+    if a.shape != lengths or any(v.shape != a.shape[:2] for v in places.values()):
+        raise ShapeError(
+            "amplitudes and the labels of their axes do not fit one another",
+            given=f"amplitudes {a.shape}, labels {lengths}, coordinates {[v.shape for v in places.values()]}",
+            expected="a label for each inline, crossline and sample, coordinates for each trace",
+            way_out="give amplitudes as (inline, crossline, twt)",
+        )
+    steps = [np.diff(v) for v in labels]
+    if any((s <= 0).any() for s in steps) or not np.allclose(steps[2], steps[2][:1]):
+        raise ShapeError(
+            "the labels of an axis do not grow",
+            given="inlines, crosslines or times that fall, repeat, or times in uneven steps",
+            expected="line numbers that grow, times that grow by one sample interval",
+            way_out="sort the amplitudes by line number and time, with their labels",
+        )
 
 
 def _on_one_axis(file: SegyFile, layout: Layout) -> Traces:
