@@ -53,12 +53,23 @@ class Density:
 
     @classmethod
     def read_zarr(cls, path: str | Path) -> Density:
-        """Read what `write_zarr` wrote."""
+        """Read what `write_zarr` wrote.
+
+        Raises:    FileError where there is no such group
+        """
         import zarr
 
-        group = zarr.open_group(str(path), mode="r")
-        first, probability = np.asarray(group["first_ms"]), np.asarray(group["probability"])
-        return cls(first, float(group.attrs["step_ms"]), probability)
+        try:
+            group = zarr.open_group(str(path), mode="r")
+            first, probability = np.asarray(group["first_ms"]), np.asarray(group["probability"])
+            return cls(first, float(group.attrs["step_ms"]), probability)
+        except (OSError, KeyError) as e:
+            raise FileError(
+                f"{Path(path).name} cannot be read as a density",
+                given=f"{path}: {e}",
+                expected="a Zarr group with first_ms, probability and step_ms",
+                way_out="name a folder of a run's folder surfaces/",
+            ) from e
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,12 +135,18 @@ def read_horizon_csv(path: str | Path, survey: Survey, density: Density | None =
     import pandas as pd
 
     path = Path(path)
-    table = pd.read_csv(path)
-    if list(table.columns) != COLUMNS:
+    try:
+        table = pd.read_csv(path)
+        given = f"columns {', '.join(map(str, table.columns))}"
+        if list(table.columns) == COLUMNS:
+            table, given = table.astype(float), ""
+    except (OSError, ValueError) as e:
+        given = f"{path}: {e}"
+    if given:
         raise FileError(
             f"{path.name} is not a surface of this program",
-            given=f"columns {', '.join(map(str, table.columns))}",
-            expected=f"columns {', '.join(COLUMNS)}",
+            given=given,
+            expected=f"numbers in columns {', '.join(COLUMNS)}",
             way_out="name a file of a run's folder surfaces/",
         )
     i, j = survey.index(table["inline"].to_numpy(), table["crossline"].to_numpy())
