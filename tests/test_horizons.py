@@ -1,4 +1,4 @@
-"""Horizons as files: what is written is read again, what is no horizon is refused, a full disk harms nothing."""
+"""Horizons as files: written and read again; what is none is refused, and a full disk harms nothing."""
 
 import csv
 import errno

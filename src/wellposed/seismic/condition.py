@@ -69,7 +69,7 @@ def condition(amplitude: NDArray[np.floating], live: NDArray[np.bool_] | None = 
     a = _fill(np.asarray(amplitude, np.float32), live)
     silence = np.float32(1e-6 * np.abs(a).max() + 1e-30)
     a = _tiled(lambda v: (_level(v, silence),), [a], int(3 * GAIN[0]), 1)[0]
-    steady = 0.02 * d.vertical_energy(a)
+    steady = 0.02 * d.vertical_energy(a) + 1e-30  # silence has no dip, and no quotient of zeros
 
     p = _tiled(lambda v: d.dips(v, 3.0, 4.0, steady), [a], d.dips_halo(3.0), 2)
     s = _tiled(lambda v, i, x: (d.steered_mean(v, i, x, 2, 1.1),), [a, *p], 2, 1)[0]

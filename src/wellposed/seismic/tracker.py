@@ -115,7 +115,7 @@ class Found:
 def seeds(picks: Picks, survey: Survey) -> Seeds:
     """The picks as traces and samples of the survey.
 
-    Raises:    PickError where there is none
+    Raises:    PickError where there is none, or where one lies on a line that the survey has not
     """
     if len(picks) == 0:
         raise PickError(
@@ -125,6 +125,15 @@ def seeds(picks: Picks, survey: Survey) -> Seeds:
             way_out="add a pick of this horizon",
         )
     i, x = picks.at(survey)
+    outside = (i < 0) | (x < 0)
+    if outside.any():
+        inline, crossline = picks.inline[outside][0], picks.crossline[outside][0]
+        raise PickError(
+            f"picks of {picks.name} lie outside the survey",
+            given=f"{int(outside.sum())} of {len(picks)}, the first at {inline}/{crossline}",
+            expected=survey.describe(),
+            way_out="remove those picks, or exchange inline and crossline",
+        )
     sample = (picks.twt_ms - survey.twt_ms[0]) / survey.step_ms
     return Seeds(i, x, sample, picks.std_ms / survey.step_ms)
 
