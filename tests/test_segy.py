@@ -1,5 +1,6 @@
 """SEG-Y as it comes: every format and order of traces, gaps, cuts, headers that lie, and refusals."""
 
+import resource
 import tracemalloc
 
 import numpy as np
@@ -439,6 +440,37 @@ def test_floats_keep_their_digits(path, format):
     again = open_volume(write_segy(path, Volume.from_array(cube, twt_ms=0.5 * np.arange(50)), format=format))
     np.testing.assert_allclose(again.read(), cube, rtol=0 if format == 5 else 2.0**-20)
     assert again.survey.step_ms == 0.5
+
+
+@pytest.mark.parametrize(("start", "step"), [(0, 4), (100.5, 2), (-12.25, 0.125), (40_000, 4), (-300, 32)])
+def test_the_time_axis_is_kept_exactly(path, start, step):
+    twt = start + step * np.arange(10.0)
+    again = open_volume(write_segy(path, Volume.from_array(np.ones((3, 4, 10)), twt_ms=twt)))
+    np.testing.assert_allclose(again.survey.twt_ms, twt, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("start", "step"), [(0.001, 4), (0, 1 / 3), (0, 40), (40_001, 4)])
+def test_a_time_axis_that_headers_cannot_hold_is_refused(path, start, step):
+    twt = start + step * np.arange(10.0)
+    with pytest.raises(UserError, match="cannot hold this time axis"):
+        write_segy(path, Volume.from_array(np.ones((3, 4, 10)), twt_ms=twt))
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("room", [2000, 3300, 3700, 9000])
+def test_a_full_disk_leaves_the_old_survey_and_no_half_one(tmp_path, path, room):
+    """The system itself refuses to let any file grow beyond `room` bytes."""
+    volume = Volume.from_array(random_cube((6, 8, 50)))
+    kept = write_segy(path, volume).read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(FileError, match="cannot be written"):
+            write_segy(path, volume)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == kept
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_integers_are_rounded_and_amplitudes_beyond_them_refused(path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,16 @@ Places = NDArray[np.int64]
 
 TYPES = {1: np.float32, 2: np.int32, 3: np.int16, 5: np.float32, 8: np.int8}
 SCALAR = -100  # coordinates are written in hundredths
+SCALARS = {1: 1.0, -10: 10.0, -100: 100.0, 10: 0.1, 100: 0.01}  # of the delay, with their factors
+LARGEST = 32767  # in the two bytes of a header
+
+
+class Times(NamedTuple):
+    """The time axis as the headers hold it."""
+
+    step_us: int
+    delay: int
+    scalar: int
 
 
 def write_segy(path: str | Path, volume: Volume, *, format: int = 5) -> Path:
@@ -25,9 +35,9 @@ def write_segy(path: str | Path, volume: Volume, *, format: int = 5) -> Path:
     `format` is the code of the samples: 1 IBM float, 2 int32, 3 int16, 5 IEEE float, 8 int8; integers are
     rounded. Cells without a trace are left out. The file appears under its name only when it is whole.
 
-    Units:     the first sample's time goes into the delay (bytes 109-110), in whole ms
-    Raises:    FileError where the file cannot be written; ConfigError where there is no such format, or
-               its integers do not reach as far as the amplitudes
+    Units:     the first sample's time goes into the delay (bytes 109-110) with its scalar (215-216)
+    Raises:    FileError where the file cannot be written; ConfigError where there is no such format, its
+               integers do not reach as far as the amplitudes, or the headers cannot hold the time axis
     """
     if format not in TYPES:
         raise ConfigError(
@@ -37,12 +47,13 @@ def write_segy(path: str | Path, volume: Volume, *, format: int = 5) -> Path:
             way_out="write IEEE floats, code 5",
         )
     i, j = np.nonzero(volume.survey.exists)
+    times = _times(volume.survey)
     with written_whole(path) as partial:
-        _write(partial, volume, i, j, format)
+        _write(partial, volume, i, j, format, times)
     return Path(path)
 
 
-def _write(path: Path, volume: Volume, i: Places, j: Places, format: int) -> None:
+def _write(path: Path, volume: Volume, i: Places, j: Places, format: int, times: Times) -> None:
     import segyio
 
     survey = volume.survey
@@ -50,9 +61,9 @@ def _write(path: Path, volume: Volume, i: Places, j: Places, format: int) -> Non
     spec.format, spec.tracecount, spec.samples = format, len(i), survey.twt_ms
     with segyio.create(str(path), spec) as f:
         f.text[0] = segyio.tools.create_text_header({1: "WRITTEN BY WELLPOSED", 2: survey.name[:70]})
-        f.bin.update(hdt=round(1000 * survey.step_ms), hns=len(survey.twt_ms), rev=1)
+        f.bin.update(hdt=times.step_us, hns=len(survey.twt_ms), rev=1)
         for n, (row, column) in enumerate(zip(i.tolist(), j.tolist(), strict=True)):
-            f.header[n] = _header(survey, n, row, column)
+            f.header[n] = _header(survey, times, n, row, column)
         for row in range(len(survey.inline)):
             places = np.flatnonzero(i == row)
             samples = _converted(volume.read(slice(row, row + 1))[0, j[places]], format)
@@ -76,7 +87,23 @@ def _converted(samples: NDArray[np.float32], format: int) -> NDArray[Any]:
     return whole.astype(kind)
 
 
-def _header(survey: Survey, n: int, row: int, column: int) -> dict[int, int]:
+def _times(survey: Survey) -> Times:
+    """Interval and delay as the two-byte numbers of the headers, exactly."""
+    start, step_us = float(survey.twt_ms[0]), 1000 * survey.step_ms
+    for scalar, factor in SCALARS.items():
+        delay = start * factor
+        exact = np.allclose([delay, step_us], np.rint([delay, step_us]), rtol=0, atol=1e-6)
+        if exact and abs(delay) <= LARGEST and step_us <= LARGEST:
+            return Times(round(step_us), round(delay), scalar)
+    raise ConfigError(
+        "the headers of SEG-Y cannot hold this time axis",
+        given=f"first sample at {start:.9g} ms, one every {step_us:.9g} microseconds",
+        expected=f"at most {LARGEST} whole microseconds, and a start in whole hundredths of a ms",
+        way_out="resample the volume to such an axis",
+    )
+
+
+def _header(survey: Survey, times: Times, n: int, row: int, column: int) -> dict[int, int]:
     from segyio import TraceField as F
 
     head = {
@@ -84,8 +111,9 @@ def _header(survey: Survey, n: int, row: int, column: int) -> dict[int, int]:
         F.CROSSLINE_3D: int(survey.crossline[column]),
         F.TRACE_SEQUENCE_FILE: n + 1,
         F.TRACE_SAMPLE_COUNT: len(survey.twt_ms),
-        F.TRACE_SAMPLE_INTERVAL: round(1000 * survey.step_ms),
-        F.DelayRecordingTime: round(survey.twt_ms[0]),
+        F.TRACE_SAMPLE_INTERVAL: times.step_us,
+        F.DelayRecordingTime: times.delay,
+        F.ScalarTraceHeader: times.scalar,
         F.SourceGroupScalar: SCALAR,
     }
     if survey.x is not None and survey.y is not None:
