@@ -73,7 +73,7 @@ def make_earth(
 
 def grow(shape: tuple[int, int, int], s: Setting, seed: int, step_ms: float, name: str) -> Earth:
     """An earth by a setting of one's own; a stream of random numbers for each part keeps them independent."""
-    streams = np.random.default_rng(seed).spawn(6)
+    streams = np.random.default_rng([seed, *name.encode()]).spawn(7)
     structure = draw_structure(streams[0], shape, s)
     plan = draw_plan(streams[1], streams[2], structure, shape, s)
     wavelet = draw_wavelet(streams[3], shape[:2], s, step_ms)
@@ -81,7 +81,7 @@ def grow(shape: tuple[int, int, int], s: Setting, seed: int, step_ms: float, nam
     record = clean_record(spectrum, wavelet, MARGIN, shape[2], _padded(shape[2]), FINE)
     record = disturbed(streams[5], migrated(streams[4], record, near, s), wavelet, s)
     horizons = _horizons(plan, wavelet, times, shape[2])
-    volume = _survey(record, np.random.default_rng(seed), step_ms, f"{name} earth {seed}")
+    volume = _survey(record, streams[6], step_ms, f"{name} earth {seed}")
     return Earth(volume, {n: t * step_ms for n, t in horizons.items()}, dict(plan.kind))
 
 
@@ -108,7 +108,7 @@ def _lay_out(
         impedance = plan.geology.impedance(t, i, levels)
         reflectivity = np.diff(impedance, axis=1, prepend=impedance[:, :1])
         spectrum[i] = rfft(reflectivity, size * FINE, axis=1)[:, : size // 2 + 1]
-        near[i] = plan.geology.structure.near_faults(np.broadcast_to(inside, (nx, nt)), i, plan.blur)
+        near[i] = plan.geology.structure.ill_imaged(np.broadcast_to(inside, (nx, nt)), i, plan.blur)
         for name, wanted in plan.levels.items():
             times[name][i] = crossing(levels[1 if name in plan.within_wedge else 2], wanted[i], t)
         times["unconformity"][i] = crossing(levels[0], plan.geology.structure.erosion[i], t)
@@ -128,7 +128,8 @@ def _horizons(
         out[name] = np.where(gone, np.nan, time)
     if plan.geology.structure.dome:
         top = plan.geology.structure.dome.top.astype(np.float64)
-        out["dome_top"] = np.where(top <= nt - 1, top, np.nan)
+        seen = (top <= nt - 1) & ~plan.geology.structure.dome.flank
+        out["dome_top"] = np.where(seen, top, np.nan)
     return out
 
 

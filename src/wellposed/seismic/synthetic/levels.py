@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 Maps = NDArray[np.float32]
 
 GRID = 0.25  # samples
+# Samples kept between horizons, and share of the traces that have the level: what is asked for, in turn.
+CLEAR_AND_PRESENT = ((7, 0.97), (4, 0.97), (6, 0.9), (3, 0.9), (5, 0.8), (2.5, 0.8), (2.5, 0.6))
 
 
 @dataclass
@@ -27,25 +30,14 @@ class Room:
         ended = np.searchsorted(np.sort(high, axis=None), level)
         return (begun - ended) / self.low.size
 
-    def pick(
-        self, rng: np.random.Generator, *, thick: float = 0.0, clear: float = 7.0, least: float = 0.97
-    ) -> float:
-        """A level with `thick` samples of room below it, `clear` of what is taken, there on most traces.
-
-        Where there is no such level, the best of those that are less clear.
-        """
+    def free(self, thick: float, clear: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Levels with `thick` below and `clear` around them not taken, and the share of traces that have them."""
         level = np.arange(float(self.low.min()), float(self.high.max()), GRID)
-        share = np.minimum(self.presence(level), self.presence(level + thick))
-        for shrunk in (1.0, 0.6, 0.35):
-            free = np.ones(len(level), bool)
-            for low, high in self.taken:
-                free &= (level + thick + shrunk * clear < low) | (level - shrunk * clear > high)
-            for lower in (least, 0.93, 0.85):
-                good = np.flatnonzero(free & (share >= lower))
-                if len(good):
-                    return self.take(float(level[rng.choice(good)]), thick)
-        free_or_all = free if free.any() else np.ones_like(free)
-        return self.take(float(level[np.argmax(np.where(free_or_all, share, -1))]), thick)
+        open_ = np.ones(len(level), bool)
+        for low, high in self.taken:
+            open_ &= (level + thick + clear < low) | (level - clear > high)
+        level = level[open_]
+        return level, np.minimum(self.presence(level), self.presence(level + thick))
 
     def truncated(self, rng: np.random.Generator) -> float:
         """A level that the top of the pile cuts off on 14 to 30 % of the traces."""
@@ -55,3 +47,20 @@ class Room:
         """Keep a level, and what lies `thick` below it, for one thing."""
         self.taken.append((level, level + thick))
         return level
+
+
+def pick(rng: np.random.Generator, rooms: Sequence[Room], *, thick: float = 0.0) -> float:
+    """Take a level in the first room that has one on nearly all traces and clear of the others.
+
+    Where none has, what is asked for is lowered step by step; at last it is the most present level of all.
+    """
+    for clear, least in CLEAR_AND_PRESENT:
+        for room in rooms:
+            level, share = room.free(thick, clear)
+            good = np.flatnonzero(share >= least)
+            if len(good):
+                return room.take(float(level[rng.choice(good)]), thick)
+    best = max(rooms, key=lambda room: room.free(thick, 0)[1].max(initial=-1))
+    level, share = best.free(thick, 0)
+    middle = float((best.low.mean() + best.high.mean()) / 2)
+    return best.take(float(level[np.argmax(share)]) if len(level) else middle, thick)

@@ -11,17 +11,27 @@ from wellposed.seismic.synthetic.wave import Wavelet, coloured
 
 Curve = NDArray[np.float32]
 
+BALANCE = 30.0  # samples over which loudness is evened out
+
 
 def disturbed(rng: np.random.Generator, record: Cube, wavelet: Wavelet, s: Setting) -> Cube:
     """The record as it would be delivered, of variance 1."""
-    loudness = float(record.std())
-    record = record / loudness
+    record = balanced(record)
     record += background(rng, record.shape, wavelet) / log_uniform(rng, *s.signal_to_noise)
     record += rng.uniform(*s.dipping) * dipping(rng, record.shape, wavelet.peak)
     record *= gain(rng, record.shape, s)
     if rng.random() < s.dead:
         _mute(rng, record)
     return record / record.std()
+
+
+def balanced(record: Cube) -> Cube:
+    """Variance 1, and most of the difference between loud and quiet depths taken out, as processing does."""
+    from scipy.ndimage import gaussian_filter1d
+
+    power = gaussian_filter1d((record**2).mean(axis=(0, 1)), BALANCE, mode="nearest")
+    out = record / (power / power.mean() + 0.01) ** 0.35
+    return out / out.std()
 
 
 def background(rng: np.random.Generator, shape: tuple[int, ...], wavelet: Wavelet) -> Cube:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellposed.seismic.synthetic.fields import Map
-from wellposed.seismic.synthetic.levels import Room
+from wellposed.seismic.synthetic.levels import Room, pick
 from wellposed.seismic.synthetic.rocks import (
     Body,
     Boundary,
@@ -49,27 +49,30 @@ def draw_plan(
     """Choose levels where there is room, then draw the rocks so that they show as they should."""
     grid, nt = shape[:2], shape[2]
     upper, lower = rooms(structure, shape)
-    levels = {"truncated": lower.truncated(where)}
-    rooms_by_chance = [upper, lower] if where.random() < 0.5 else [lower, upper]
+    piles = [upper, lower] if where.random() < 0.5 else [lower, upper]
     absent: dict[str, NDArray[np.bool_]] = {}
     full: dict[str, Map] = {}
     bodies: list[Body] = []
     wedge: Wedge | None = None
-    if where.random() < s.chaos:
-        thick = float(where.uniform(0.06, 0.16) * nt)
-        chaos = draw_chaos(rocks, shape, lower.pick(where, thick=thick), thick)
-        bodies.append(chaos)
-        full["chaos_top"], absent["chaos_top"] = chaos.top, chaos.base - chaos.top < THINNEST
-    levels["strong"] = rooms_by_chance[0].pick(where)
-    levels["zero_crossing"] = rooms_by_chance[1].pick(where)
-    levels["weak"] = (upper if where.random() < 0.5 else lower).pick(where)
     if where.random() < s.wedge:
-        wedge = draw_wedge(rocks, shape, rooms_by_chance[where.integers(2)].pick(where))
+        wedge = draw_wedge(rocks, shape, pick(where, [piles[where.integers(2)]]))
         full["wedge_top"] = np.full(grid, wedge.level, np.float32)
         full["wedge_base"] = wedge.level + wedge.thickness
         absent["wedge_top"] = absent["wedge_base"] = wedge.thickness < THINNEST
+        for room in piles:
+            room.low = wedge.closed(room.low, wedge.thickness)
+            room.high = wedge.closed(room.high, wedge.thickness)
+    levels = {"truncated": lower.truncated(where)}
+    if where.random() < s.chaos:
+        thick = float(where.uniform(0.06, 0.16) * nt)
+        chaos = draw_chaos(rocks, shape, pick(where, [lower], thick=thick), thick)
+        bodies.append(chaos)
+        full["chaos_top"], absent["chaos_top"] = chaos.top, chaos.base - chaos.top < THINNEST
+    levels["strong"] = pick(where, piles)
+    levels["zero_crossing"] = pick(where, piles[::-1])
+    levels["weak"] = pick(where, piles if where.random() < 0.5 else piles[::-1])
     if where.random() < s.channel:
-        bodies.append(draw_channel(rocks, shape, upper.pick(where, thick=0.04 * nt, clear=4)))
+        bodies.append(draw_channel(rocks, shape, pick(where, [upper], thick=0.04 * nt)))
     boundaries = [
         Boundary(levels["strong"], rocks.uniform(2.6, 4)),
         Boundary(levels["weak"], rocks.uniform(*s.contrast_weak)),

@@ -83,7 +83,7 @@ def draw_layers(
     horizons: Sequence[Boundary],
 ) -> Layers:
     """Layers of exponential thickness over a span of levels, the horizons among their boundaries."""
-    thickness = 0.4 + rng.exponential(log_uniform(rng, 1.5, 6.5), int(np.ptp(span) / 1.5))
+    thickness = 0.4 + rng.exponential(log_uniform(rng, 1.3, 4.5), int(np.ptp(span) / 1.2))
     edges = np.cumsum(thickness) + span[0]
     edges = _with_horizons(edges[edges < span[1]], horizons)
     values = _values(rng, edges)
@@ -93,7 +93,7 @@ def draw_layers(
         values[0, k + 1] -= np.copysign(h.step, values[0, k])
         values[1, k + 1] += 0.3 * h.step * rng.normal()
     strength = rng.uniform(*s.lateral, VARIATIONS)
-    maps = [a * smooth_map(rng, shape[:2], log_uniform(rng, 15, 120)) for a in strength]
+    maps = [a * smooth_map(rng, shape[:2], log_uniform(rng, 5, 80)) for a in strength]
     weights = np.stack([np.ones(shape[:2], np.float32), *maps])
     table = np.arange(span[0], span[1] + TABLE_STEP, TABLE_STEP)
     return Layers(span[0], _integrals(table, edges, values), weights.astype(np.float32))
@@ -110,10 +110,10 @@ def _values(rng: np.random.Generator, edges: Floats) -> Floats:
     """Impedance of each layer: loud and quiet packages, now and then a much harder or softer layer."""
     size = len(edges) + 1
     values = rng.standard_normal((1 + VARIATIONS, size))
-    values[0] *= np.where(rng.random(size) < 0.1, rng.uniform(1.8, 3.5, size), 1)
+    values[0] *= np.where(rng.random(size) < 0.1, rng.uniform(1.5, 2.8, size), 1)
     middle = np.append(edges, edges[-1])
     loud = smooth_curve(rng, int(np.ptp(middle)) + 2, PACKAGE)
-    return values * np.exp(0.45 * loud[(middle - middle[0]).astype(int)])
+    return values * np.exp(0.35 * loud[(middle - middle[0]).astype(int)])
 
 
 def _integrals(table: Floats, edges: Floats, values: Floats) -> Values:
@@ -171,7 +171,7 @@ def draw_chaos(rng: np.random.Generator, shape: tuple[int, int, int], level: flo
     top = level + roughness
     swell = rng.uniform(0.1, 0.6) * smooth_map(rng, grid, 0.3 * max(grid))
     base = level + thick * np.maximum(1 + swell, 0)
-    texture = rng.uniform(0.5, 1.6) * torn(rng, shape)
+    texture = rng.uniform(0.7, 1.9) * torn(rng, shape)
     mean = rng.normal(0, 1) * (1 + 0.3 * smooth_map(rng, grid, 15))
     return Body(top.astype(np.float32), base.astype(np.float32), mean.astype(np.float32), texture)
 

@@ -14,6 +14,7 @@ from wellposed.seismic.synthetic.structure import Structure
 Values = NDArray[np.float32]
 
 BROKEN = 1.0  # samples of level within one fine cell: a fault or the erosion lies between its edges
+TORN = 0.25  # of a cell: less level than that lies in it only where a reverse fault repeats the pile
 SALT = 2.5  # impedance of the dome, in standard deviations of the layers
 
 
@@ -38,7 +39,7 @@ class Geology:
         restored, level, closed = levels
         step = np.float32(t[1] - t[0])
         width, low, high = np.diff(level), closed[:, :-1].copy(), closed[:, 1:]
-        broken = (width > BROKEN) | (width < 0)
+        broken = (width > BROKEN) | (width < TORN * step)
         width[broken], low[broken] = step, high[broken] - step
         integral = self.layers.integral(closed, self.layers.weights[:, i, :, None])
         impedance = np.diff(integral) / width

@@ -34,7 +34,7 @@ class Setting:
 
 SETTINGS = {
     "easy": Setting(
-        relief=10,
+        relief=15,
         faults=(1, 3),
         throw=(1.5, 5),
         peak=(24, 50),
@@ -52,8 +52,8 @@ SETTINGS = {
         dead=0.0,
     ),
     "middle": Setting(
-        relief=15,
-        faults=(2, 5),
+        relief=24,
+        faults=(3, 6),
         throw=(2, 11),
         peak=(20, 55),
         phase=0.25,
@@ -70,12 +70,12 @@ SETTINGS = {
         dead=0.06,
     ),
     "hard": Setting(
-        relief=21,
-        faults=(4, 8),
-        throw=(3, 24),
+        relief=36,
+        faults=(5, 9),
+        throw=(4, 24),
         peak=(16, 55),
         phase=0.45,
-        signal_to_noise=(1.0, 3),
+        signal_to_noise=(1.2, 3.5),
         dipping=(0.05, 0.3),
         footprint=(0.05, 0.3),
         lateral=(0.2, 0.7),

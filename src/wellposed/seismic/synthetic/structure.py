@@ -10,11 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wellposed.seismic.synthetic.fields import Map, Section, log_uniform, places, rough_map, smooth_map
 from wellposed.seismic.synthetic.settings import Setting
 
 STEEPEST = 0.4  # share by which a fold may stretch or squeeze the pile over the whole record
+FLANK = 4.0  # samples a trace: a steeper side of a dome is not picked
+BESIDE = 10.0  # samples from a flank within which the image fails
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +71,10 @@ class Fault:
 
 @dataclass(frozen=True, eq=False)
 class Dome:
-    """A body that rises through everything and drags its neighbours up."""
+    """A body that rises through everything and drags its neighbours up; its steep flanks are not imaged."""
 
     top: Map
+    flank: NDArray[np.bool_]
     lift: Map
     depth: int
 
@@ -113,10 +117,12 @@ class Structure:
         eroded = restored < self.erosion[i][:, None]
         return np.where(eroded, self.above(restored, i), self.below(restored, i))
 
-    def near_faults(self, t: Section, i: int, width: float) -> Section:
-        """1 on a plane that moved, falling off over `width` traces; the older planes end at the erosion."""
+    def ill_imaged(self, t: Section, i: int, width: float) -> Section:
+        """1 on planes that moved, falling off over `width` traces, and on the flanks of a dome."""
         near = np.zeros_like(t)
-        t = self.dome.undo(t, i) if self.dome else t
+        if self.dome:
+            beside = np.exp(-(((t - self.dome.top[i][:, None]) / BESIDE) ** 2))
+            near, t = self.dome.flank[i][:, None] * beside, self.dome.undo(t, i)
         for fault in reversed(self.young):
             near, t = np.maximum(near, _nearness(fault, t, i, width)), fault.undo(t, i)
         buried = t >= self.erosion[i][:, None]
@@ -135,9 +141,9 @@ def draw_structure(rng: np.random.Generator, shape: tuple[int, int, int], s: Set
     """A history by chance, as rough as the setting says."""
     grid, nt = shape[:2], shape[2]
     tall = min(nt / 192, 1.0)  # shallow records hold small structures
-    erosion = (nt * rng.uniform(0.36, 0.56) + tall * _relief(rng, grid, 0.6 * s.relief)).astype(np.float32)
+    erosion = (nt * rng.uniform(0.36, 0.56) + tall * _relief(rng, grid, 0.8 * s.relief)).astype(np.float32)
     lower = tall * _relief(rng, grid, s.relief)
-    lower = _discordant(rng, lower, erosion, 0.06 * nt)
+    lower = _discordant(rng, lower, erosion, rng.uniform(0.07, 0.16) * nt)
     onlap = rng.uniform(0, 0.75) * (erosion - erosion.mean())
     upper = (onlap + tall * _relief(rng, grid, 0.3 * s.relief)).astype(np.float32)
     faults = _faults(rng, shape, s)
@@ -162,9 +168,10 @@ def _relief(rng: np.random.Generator, grid: tuple[int, int], size: float) -> Map
         di, dx = i - rng.uniform(-10, grid[0] + 10), x - rng.uniform(-10, grid[1] + 10)
         across = (np.cos(angle) * di + np.sin(angle) * dx) / wide
         along = (np.cos(angle) * dx - np.sin(angle) * di) / (wide * rng.uniform(1.2, 4))
-        height = rng.normal(0, min(0.9 * size, 0.28 * wide))
+        height = rng.normal(0, min(size, 0.3 * wide))
         out = out + height * np.exp(-0.5 * (across**2 + along**2))
-    return (out + 0.22 * size * rough_map(rng, grid)).astype(np.float32)
+    out = out + 0.25 * size * rough_map(rng, grid, rng.uniform(0.8, 1.4))
+    return (out + rng.uniform(0.05, 0.35) * smooth_map(rng, grid, rng.uniform(2, 5))).astype(np.float32)
 
 
 def _discordant(rng: np.random.Generator, lower: Map, erosion: Map, least: float) -> Map:
@@ -201,14 +208,14 @@ def _fault(rng: np.random.Generator, shape: tuple[int, int, int], strike: float,
     across = side * (np.cos(strike) * di + np.sin(strike) * dx)
     along = np.cos(strike) * dx - np.sin(strike) * di
     throw = min(log_uniform(rng, *s.throw), 0.12 * nt)
-    dip = log_uniform(rng, 0.08, 0.9)
+    dip = log_uniform(rng, 0.06, 0.45)
     half_length = log_uniform(rng, 3, 12) * max(throw, 3) + 0.25 * max(grid)
     return Fault(
         away=(across + rng.uniform(0.3, 2) * smooth_map(rng, grid, 18)).astype(np.float32),
         taper=np.maximum(1 - (along / half_length) ** 2, 0).astype(np.float32),
         dip=dip,
         depth=rng.uniform(0.25, 0.85) * nt,
-        height=max(log_uniform(rng, 0.4, 1.6) * nt, 6 * throw),
+        height=max(log_uniform(rng, 0.6, 2) * nt, 6 * throw),
         reach=max(log_uniform(rng, 20, 500), 2.5 * dip * throw),
         throw=throw * (-1 if rng.random() < 0.12 else 1),
     )
@@ -218,13 +225,17 @@ def _dome(rng: np.random.Generator, shape: tuple[int, int, int]) -> Dome:
     """A stock or a wall of salt; its flanks leave through the bottom of the record."""
     grid, nt = shape[:2], shape[2]
     i, x = places(grid)
-    angle, wide = rng.uniform(0, np.pi), rng.uniform(0.1, 0.22) * max(grid)
+    angle, wide = rng.uniform(0, np.pi), rng.uniform(0.15, 0.3) * max(grid)
     di, dx = i - rng.uniform(0.15, 0.85) * grid[0], x - rng.uniform(0.15, 0.85) * grid[1]
     across = (np.cos(angle) * di + np.sin(angle) * dx) / wide
     along = (np.cos(angle) * dx - np.sin(angle) * di) / (wide * rng.uniform(1, 2.5))
     radius = np.sqrt(across**2 + along**2)
+    radius *= np.exp(0.2 * rough_map(rng, grid, 0.5))
     crest = rng.uniform(0.35, 0.7) * nt
-    drop = (1.15 * nt - crest) * np.minimum((radius / 1.6) ** rng.uniform(2, 3.5), 1.5)
-    top = crest + drop + rng.uniform(0.4, 1.6) * rough_map(rng, grid, 0.4)
-    lift = rng.uniform(0.04, 0.13) * nt * np.exp(-0.5 * (radius / 1.5) ** 2)
-    return Dome(top.astype(np.float32), lift.astype(np.float32), nt)
+    drop = (1.15 * nt - crest) * np.minimum((radius / 1.6) ** rng.uniform(1.3, 3), 1.5)
+    flank = (
+        np.hypot(*np.gradient(drop)) > FLANK if min(grid) > 1 else np.abs(np.gradient(drop, axis=1)) > FLANK
+    )
+    top = crest + drop + rng.uniform(0.6, 2.2) * rough_map(rng, grid, 0.2)
+    lift = rng.uniform(0.06, 0.18) * nt * np.exp(-0.5 * (radius / 1.5) ** 2)
+    return Dome(top.astype(np.float32), flank, lift.astype(np.float32), nt)
