@@ -75,8 +75,8 @@ def grow(shape: tuple[int, int, int], s: Setting, seed: int, step_ms: float, nam
     """An earth by a setting of one's own; a stream of random numbers for each part keeps them independent."""
     streams = np.random.default_rng([seed, *name.encode()]).spawn(7)
     structure = draw_structure(streams[0], shape, s)
-    plan = draw_plan(streams[1], streams[2], structure, shape, s)
     wavelet = draw_wavelet(streams[3], shape[:2], s, step_ms)
+    plan = draw_plan(streams[1], streams[2], structure, shape, s, peak=wavelet.peak)
     spectrum, near, times = _lay_out(plan, shape, size=_padded(shape[2]))
     record = clean_record(spectrum, wavelet, MARGIN, shape[2], _padded(shape[2]), FINE)
     record = disturbed(streams[5], migrated(streams[4], record, near, s), wavelet, s)

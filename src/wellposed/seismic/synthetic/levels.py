@@ -31,7 +31,7 @@ class Room:
         return (begun - ended) / self.low.size
 
     def free(self, thick: float, clear: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Levels with `thick` below and `clear` around them not taken, and the share of traces that have them."""
+        """Levels with room of `thick` below and `clear` around, and the share of traces that have them."""
         level = np.arange(float(self.low.min()), float(self.high.max()), GRID)
         open_ = np.ones(len(level), bool)
         for low, high in self.taken:

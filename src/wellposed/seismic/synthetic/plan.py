@@ -24,6 +24,7 @@ from wellposed.seismic.synthetic.settings import Setting
 from wellposed.seismic.synthetic.structure import Structure
 
 EDGE = 6.0  # samples from the ends of the record that levels keep
+APART = 0.4  # periods of the wavelet that keep other layers' echoes from a strong horizon
 THINNEST = 0.5  # samples: a thinner unit has no top and base of its own
 
 
@@ -45,6 +46,8 @@ def draw_plan(
     structure: Structure,
     shape: tuple[int, int, int],
     s: Setting,
+    *,
+    peak: float,
 ) -> Plan:
     """Choose levels where there is room, then draw the rocks so that they show as they should."""
     grid, nt = shape[:2], shape[2]
@@ -73,10 +76,11 @@ def draw_plan(
     levels["weak"] = pick(where, piles if where.random() < 0.5 else piles[::-1])
     if where.random() < s.channel:
         bodies.append(draw_channel(rocks, shape, pick(where, [upper], thick=0.04 * nt)))
+    apart = max(APART / peak, Boundary.clear)
     boundaries = [
-        Boundary(levels["strong"], rocks.uniform(2.6, 4)),
+        Boundary(levels["strong"], rocks.uniform(2.6, 4), apart),
         Boundary(levels["weak"], rocks.uniform(*s.contrast_weak)),
-        Boundary(levels["zero_crossing"], rocks.uniform(1.8, 3)),
+        Boundary(levels["zero_crossing"], rocks.uniform(1.8, 3), apart),
         Boundary(levels["truncated"], rocks.uniform(1.2, 2.8)),
     ]
     layers = draw_layers(rocks, shape, s, (-structure.gap - nt, 2.0 * nt), boundaries)
