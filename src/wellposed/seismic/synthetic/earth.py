@@ -21,6 +21,7 @@ FINE = 4  # cells a sample: what is left of aliasing lies 25 dB or more below th
 MARGIN = 16  # samples above and below the record, so that its ends look like its middle
 FEWEST = (1, 8, 48)
 BIN_M = 25.0
+RAREST = 0.02  # share of the traces: what is rarer is no horizon
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,8 @@ def make_earth(
     """A folded, faulted, eroded earth and its record, the same for the same arguments.
 
     Every earth has the horizons strong, weak, zero_crossing, unconformity and truncated (by it, on 14 %
-    of the traces or more); some a wedge_top and wedge_base, a chaos_top, a dome_top.
+    of the traces or more); all hard and some middle ones a chaos_top, some a dome_top or the wedge_top and
+    wedge_base of a lens. A horizon that is all but absent, as in a tiny earth it may be, is left out.
 
     Shapes:    shape (inline, crossline, twt)
     Raises:    ConfigError for a difficulty that is none of easy, middle, hard; ShapeError for a tiny shape
@@ -82,7 +84,7 @@ def grow(shape: tuple[int, int, int], s: Setting, seed: int, step_ms: float, nam
     record = disturbed(streams[5], migrated(streams[4], record, near, s), wavelet, s)
     horizons = _horizons(plan, wavelet, times, shape[2])
     volume = _survey(record, streams[6], step_ms, f"{name} earth {seed}")
-    return Earth(volume, {n: t * step_ms for n, t in horizons.items()}, dict(plan.kind))
+    return Earth(volume, {n: t * step_ms for n, t in horizons.items()}, {n: plan.kind[n] for n in horizons})
 
 
 def _padded(nt: int) -> int:
@@ -130,7 +132,7 @@ def _horizons(
         top = plan.geology.structure.dome.top.astype(np.float64)
         seen = (top <= nt - 1) & ~plan.geology.structure.dome.flank
         out["dome_top"] = np.where(seen, top, np.nan)
-    return out
+    return {name: time for name, time in out.items() if np.isfinite(time).mean() >= RAREST}
 
 
 def _survey(record: Cube, rng: np.random.Generator, step_ms: float, name: str) -> Volume:

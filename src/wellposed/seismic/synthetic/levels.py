@@ -30,9 +30,13 @@ class Room:
         ended = np.searchsorted(np.sort(high, axis=None), level)
         return (begun - ended) / self.low.size
 
+    def levels(self) -> NDArray[np.float64]:
+        """All levels that are somewhere within the record."""
+        return np.arange(float(self.low.min()), float(self.high.max()), GRID)
+
     def free(self, thick: float, clear: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Levels with room of `thick` below and `clear` around, and the share of traces that have them."""
-        level = np.arange(float(self.low.min()), float(self.high.max()), GRID)
+        level = self.levels()
         open_ = np.ones(len(level), bool)
         for low, high in self.taken:
             open_ &= (level + thick + clear < low) | (level - clear > high)
@@ -40,8 +44,11 @@ class Room:
         return level, np.minimum(self.presence(level), self.presence(level + thick))
 
     def truncated(self, rng: np.random.Generator) -> float:
-        """A level that the top of the pile cuts off on 14 to 30 % of the traces."""
-        return self.take(float(np.quantile(self.low, rng.uniform(0.70, 0.86))), 0.0)
+        """The highest level that is there on 70 to 86 % of the traces: the top of the pile cuts it off."""
+        level = self.levels()
+        share = self.presence(level)
+        wanted = min(rng.uniform(0.70, 0.86), float(share.max()))
+        return self.take(float(level[np.argmax(share >= wanted)]), 0.0)
 
     def take(self, level: float, thick: float) -> float:
         """Keep a level, and what lies `thick` below it, for one thing."""
@@ -49,15 +56,16 @@ class Room:
         return level
 
 
-def pick(rng: np.random.Generator, rooms: Sequence[Room], *, thick: float = 0.0) -> float:
+def pick(rng: np.random.Generator, rooms: Sequence[Room], *, thick: float = 0.0, least: float = 1.0) -> float:
     """Take a level in the first room that has one on nearly all traces and clear of the others.
 
     Where none has, what is asked for is lowered step by step; at last it is the most present level of all.
+    `least` is the share of traces that is enough from the start.
     """
-    for clear, least in CLEAR_AND_PRESENT:
+    for clear, present in CLEAR_AND_PRESENT:
         for room in rooms:
             level, share = room.free(thick, clear)
-            good = np.flatnonzero(share >= least)
+            good = np.flatnonzero(share >= min(present, least))
             if len(good):
                 return room.take(float(level[rng.choice(good)]), thick)
     best = max(rooms, key=lambda room: room.free(thick, 0)[1].max(initial=-1))

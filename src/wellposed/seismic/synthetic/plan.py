@@ -71,8 +71,10 @@ def draw_plan(
         chaos = draw_chaos(rocks, shape, pick(where, [lower], thick=thick), thick)
         bodies.append(chaos)
         full["chaos_top"], absent["chaos_top"] = chaos.top, chaos.base - chaos.top < THINNEST
-    levels["strong"] = pick(where, piles)
-    levels["zero_crossing"] = pick(where, piles[::-1])
+    # A dome must pierce some horizons; without one, all but the truncated are nearly everywhere.
+    least = where.uniform(0.6, 1) if structure.dome else 1.0
+    levels["strong"] = pick(where, piles, least=least)
+    levels["zero_crossing"] = pick(where, piles[::-1], least=least)
     levels["weak"] = pick(where, piles if where.random() < 0.5 else piles[::-1])
     if where.random() < s.channel:
         bodies.append(draw_channel(rocks, shape, pick(where, [upper], thick=0.04 * nt)))
@@ -108,13 +110,16 @@ KINDS = {
 def rooms(structure: Structure, shape: tuple[int, int, int]) -> tuple[Room, Room]:
     """Levels that the record holds of the upper and of the lower pile, on each trace."""
     ni, nx, nt = shape
-    ends = np.broadcast_to(np.array([EDGE, nt - 1 - EDGE], np.float32), (nx, 2))
+    last = np.full((ni, nx), nt - 1 - EDGE, np.float32)
+    if structure.dome:
+        last = np.clip(structure.dome.top, EDGE, last)
     low, cut_above, cut_below, high = (np.empty((ni, nx), np.float32) for _ in range(4))
     for i in range(ni):
+        ends = np.stack([np.full(nx, EDGE, np.float32), last[i]], axis=1)
         restored = structure.restore(ends, i)
         cut = structure.erosion[i][:, None]
         low[i] = structure.above(restored[:, :1], i)[:, 0]
-        cut_above[i] = structure.above(cut, i)[:, 0]
+        cut_above[i] = structure.above(np.minimum(restored[:, 1:], cut), i)[:, 0]
         cut_below[i] = structure.below(cut, i)[:, 0]
         high[i] = structure.below(restored[:, 1:], i)[:, 0]
     return Room(low, cut_above), Room(cut_below, high)

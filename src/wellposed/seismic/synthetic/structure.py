@@ -16,7 +16,7 @@ from wellposed.seismic.synthetic.fields import Map, Section, log_uniform, places
 from wellposed.seismic.synthetic.settings import Setting
 
 STEEPEST = 0.4  # share by which a fold may stretch or squeeze the pile over the whole record
-FLANK = 4.0  # samples a trace: a steeper side of a dome is not picked
+FLANK = 6.0  # samples a trace: a steeper side of a dome is not picked
 BESIDE = 10.0  # samples from a flank within which the image fails
 
 
@@ -226,7 +226,7 @@ def _dome(rng: np.random.Generator, shape: tuple[int, int, int]) -> Dome:
     grid, nt = shape[:2], shape[2]
     i, x = places(grid)
     angle, wide = rng.uniform(0, np.pi), rng.uniform(0.15, 0.3) * max(grid)
-    di, dx = i - rng.uniform(0.15, 0.85) * grid[0], x - rng.uniform(0.15, 0.85) * grid[1]
+    di, dx = i - rng.uniform(0.25, 0.75) * grid[0], x - rng.uniform(0.25, 0.75) * grid[1]
     across = (np.cos(angle) * di + np.sin(angle) * dx) / wide
     along = (np.cos(angle) * dx - np.sin(angle) * di) / (wide * rng.uniform(1, 2.5))
     radius = np.sqrt(across**2 + along**2)
