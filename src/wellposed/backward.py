@@ -37,6 +37,13 @@ class March(NamedTuple):
         moved = [update.taking(tuple(k + place for k in update.samples)) for update in later.updates]
         return March(self.thetas + later.thetas, merge([*self.updates, *moved]))
 
+    def seen(self) -> March:
+        """Return this march without the last shears of members that the features no longer see."""
+        updates = list(self.updates)
+        while updates and isinstance(updates[-1], Shear) and updates[-1].member > 0:
+            updates.pop()
+        return March(self.thetas, updates)
+
 
 def merge(updates: Updates) -> list[Update | Shear]:
     """Return the same march with neighbours that move one member by one u made one shear."""
@@ -130,8 +137,9 @@ class Reversed(BackwardRule):
     def run(self, march: March, s: State) -> State:
         """Return the state at the end."""
         flat = [value for theta in march.thetas for value in theta.values()]
-        names = [tuple(theta) for theta in march.thetas]
-        result: State = _Reversed.apply(_Plan(names, march.updates, len(s)), *s, *flat)  # type: ignore[no-untyped-call]
+        shears = [update for update in march.updates if isinstance(update, Shear)]  # `check` saw to it
+        plan = _Plan([tuple(theta) for theta in march.thetas], shears, len(s))
+        result: State = _Reversed.apply(plan, *s, *flat)  # type: ignore[no-untyped-call]
         return result
 
     @classmethod
@@ -144,20 +152,20 @@ class _Plan(NamedTuple):
     """A march without its weights, which autograd only sees where they are arguments."""
 
     names: Sequence[tuple[str, ...]]  # of the weights of each sample
-    updates: Updates
+    shears: Sequence[Shear]
     members: int
 
-    def places(self, update: Update | Shear) -> list[int]:
-        """Return where the weights of an update stand among all that are given."""
+    def places(self, shear: Shear) -> list[int]:
+        """Return where the weights of a shear stand among all that are given."""
         starts = [0]
         for names in self.names:
             starts.append(starts[-1] + len(names))
-        return [place for k in update.samples for place in range(starts[k], starts[k + 1])]
+        return [place for k in shear.samples for place in range(starts[k], starts[k + 1])]
 
-    def thetas(self, update: Update | Shear, values: Sequence[Tensor]) -> list[Theta]:
-        """Return the weights of an update from those at its `places`."""
+    def thetas(self, shear: Shear, values: Sequence[Tensor]) -> list[Theta]:
+        """Return the weights of a shear from those at its `places`."""
         rest = iter(values)
-        return [{name: next(rest) for name in self.names[k]} for k in update.samples]
+        return [{name: next(rest) for name in self.names[k]} for k in shear.samples]
 
 
 class _Reversed(torch.autograd.Function):
@@ -166,8 +174,8 @@ class _Reversed(torch.autograd.Function):
     @staticmethod
     def forward(plan: _Plan, *given: Tensor) -> State:
         s, flat = given[: plan.members], given[plan.members :]
-        for update in plan.updates:
-            s = update(plan.thetas(update, [flat[k] for k in plan.places(update)]), s)
+        for shear in plan.shears:
+            s = shear(plan.thetas(shear, [flat[k] for k in plan.places(shear)]), s)
         return s
 
     @staticmethod
@@ -182,9 +190,11 @@ class _Reversed(torch.autograd.Function):
         # A tensor saved in a torch.func transform that has ended enters a new one only as a view.
         saved = [tensor.view_as(tensor) for tensor in ctx.saved_tensors]
         s, flat = tuple(saved[: plan.members]), saved[plan.members :]
-        g, by_flat = gradients, [None] * len(flat)
+
+        g: State = gradients
+        by_flat: list[Any] = [None] * len(flat)
         with ctx.precision():
-            for shear in reversed(plan.updates):
+            for shear in reversed(plan.shears):
                 places = plan.places(shear)
                 s, g, found = _back(plan, shear, s, g, [flat[k] for k in places])
                 for k, gradient in zip(places, found, strict=True):
@@ -200,7 +210,7 @@ def _back(
     def u(others: State, weights: list[Tensor]) -> Tensor:
         return shear.u(plan.thetas(shear, weights), others)
 
-    value, pull = torch.func.vjp(u, shear.others(s), weights)
+    value, pull = torch.func.vjp(u, shear.others(s), weights)[:2]
     by_others, by_weights = pull(g[shear.member])
     others = tuple(
         torch.add(gradient, found, alpha=shear.r)

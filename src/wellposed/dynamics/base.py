@@ -1,4 +1,4 @@
-"""What moves the features: the right hand side of a differential equation, without time and without values."""
+"""What moves the features: a differential equation, without time and without values."""
 
 from __future__ import annotations
 

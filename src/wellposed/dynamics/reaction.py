@@ -58,9 +58,12 @@ class Reaction(SemiLinear):
             reach = torch.logspace(-0.5, 1.0, self.channels)
             values["d"].zero_()
             for axis in range(self.diffusion.dims):
-                alone = tuple(int(other == axis) for other in range(self.diffusion.dims))
+                alone: tuple[slice | int, ...] = (
+                    slice(None),
+                    *(int(other == axis) for other in range(self.diffusion.dims)),
+                )
                 share = 1.0 if axis == 0 else 1 / 3
-                values["d"][:, *alone] = torch.asinh((share * reach).square())
+                values["d"][alone] = torch.asinh((share * reach).square())
         return values
 
     def explicit(self, theta: Theta, y: Tensor) -> Tensor:

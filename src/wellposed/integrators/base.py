@@ -72,7 +72,7 @@ class Shear:
         """Return both as one where they move the same member by the same u: b has not changed between."""
         if (self.samples, self.member, self.u) != (later.samples, later.member, later.u):
             return None
-        return Shear(self.samples, self.member, self.u, later.c * self.r + later.r, later.c * self.c)
+        return replace(self, r=later.c * self.r + later.r, c=later.c * self.c)
 
 
 class Integrator(ABC):
@@ -94,7 +94,7 @@ class Integrator(ABC):
     def growth(self, z: Tensor) -> Tensor:
         """Return by how much a step enlarges the solution of the test equation, for z = h lambda.
 
-        y' = lambda y, with lambda^2 = -w^2 where y'' = -w^2 y. A SemiLinear dynamics counts its explicit part.
+        y' = lambda y; y'' = lambda^2 y for a second order; the explicit part alone of a SemiLinear dynamics.
 
         Shapes:    z complex, any shape -> real, the same
         """
@@ -118,12 +118,12 @@ class Integrator(ABC):
         """Raise StructureError unless the dynamics has the structure that is needed."""
         if not isinstance(f, self.needs):
             name, kind = type(self).__name__, type(f).__name__
-            ways = sorted(other.__name__ for other in _whole(Integrator) if isinstance(f, other.needs))
+            ways = sorted(other.__name__ for other in _below(Integrator) if isinstance(f, other.needs))  # type: ignore[type-abstract]
             raise StructureError(
                 f"{name} needs a {self.needs.__name__} dynamics",
                 given=f"{kind}, which is not one",
                 expected=f"a dynamics with the structure {self.needs.__name__}",
-                way_out=f"use {' or '.join(ways) or 'another integrator'} with {kind}, or {name} with another",
+                way_out=f"use {' or '.join(ways) or 'another integrator'} with {kind}",
             )
 
 
@@ -139,9 +139,9 @@ class Invertible(Integrator):
         return self.shears(f, h)
 
 
-def _whole(kind: type[Integrator]) -> Iterator[type[Integrator]]:
+def _below(kind: type[Integrator]) -> Iterator[type[Integrator]]:
     """Integrators that are not abstract, below this class."""
     for below in kind.__subclasses__():
         if not below.__abstractmethods__:
             yield below
-        yield from _whole(below)
+        yield from _below(below)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 _ROUNDING = 1e-7  # growth that counts as none: a double root at the edge of a region shows the root of eps
-_LEAST, _MOST, _SCAN = 1e-2, 1e3, 400  # sizes of h times the spectrum that are looked at
+_SIZES = torch.logspace(-2, 3, 400, dtype=torch.float64)  # of h times the spectrum, that are looked at
 
 
 def reach(growth: Callable[[Tensor], Tensor], real: float, imaginary: float) -> float:
@@ -33,15 +33,13 @@ def _reach(growth: Callable[[Tensor], Tensor], real: float, imaginary: float) ->
     def grows(sizes: Tensor) -> Tensor:
         return growth(sizes[:, None] * edge).amax(1) > 1 + _ROUNDING
 
-    sizes = torch.logspace(0, 1, _SCAN, dtype=torch.float64).log10()
-    sizes = _LEAST * (_MOST / _LEAST) ** sizes
-    beyond = grows(sizes).nonzero()
+    beyond = grows(_SIZES).nonzero()
     if len(beyond) == 0:
         return inf
     first = int(beyond[0])
     if first == 0:
         return 0.0
-    low, high = float(sizes[first - 1]), float(sizes[first])
+    low, high = float(_SIZES[first - 1]), float(_SIZES[first])
     while high - low > 1e-12 * high:
         middle = (low + high) / 2
         low, high = (low, middle) if bool(grows(torch.tensor([middle]).double())) else (middle, high)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from math import isclose
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -99,19 +99,19 @@ def _encode(value: Any) -> Any:
         return {"kind": "Control", "shapes": shapes, "nodes": value.nodes.tolist(), "basis": value.basis}
     if isinstance(value, Part):
         return {"kind": type(value).__name__, **{k: _encode(v) for k, v in value.arguments().items()}}
-    if isinstance(value, _NOUNS) and is_dataclass(value):
-        arguments = {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
-        return {"kind": type(value).__name__, **arguments}
     if isinstance(value, list | tuple):
         return [_encode(part) for part in value]
-    if isinstance(value, _NOUNS):
+    if not isinstance(value, _NOUNS):
+        return value
+    if not hasattr(value, "__dataclass_fields__"):
         raise StructureError(
             "an archive cannot hold this",
             given=f"{type(value).__name__}, whose fields are not known",
             expected="a dataclass, or a Part with `arguments`",
             way_out="make it a frozen dataclass",
         )
-    return value
+    arguments = {field.name: _encode(getattr(value, field.name)) for field in fields(cast("Any", value))}
+    return {"kind": type(value).__name__, **arguments}
 
 
 def _decode(value: Any) -> Any:
@@ -137,7 +137,9 @@ def _decode(value: Any) -> Any:
 def _kinds() -> dict[str, Any]:
     """Return every class that an archive may name; those of this package before others of the same name."""
     found = [kind for noun in _NOUNS for kind in _below(noun)]
-    return {kind.__name__: kind for kind in sorted(found, key=lambda k: k.__module__.startswith("wellposed."))}
+    return {
+        kind.__name__: kind for kind in sorted(found, key=lambda k: k.__module__.startswith("wellposed."))
+    }
 
 
 def _below(kind: Any) -> Iterator[Any]:

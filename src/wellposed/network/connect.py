@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from wellposed.errors import StructureError
-from wellposed.network.part import Part
+from wellposed.network.part import Part, seeded
 from wellposed.operators import Conv, Dense, Family, Prolong, Restrict
 
 
@@ -57,7 +58,8 @@ class Opening(Part):
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
         """Of points and of sections."""
-        return [(cls(2, 4), (3, 2)), (cls(1, 3, width=5), (2, 1, 6, 5))]
+        with seeded(0):
+            return [(cls(2, 4), (3, 2)), (cls(1, 3, width=5), (2, 1, 6, 5))]
 
 
 class Coarsen(Part):
@@ -82,7 +84,8 @@ class Coarsen(Part):
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
         """Odd and even."""
-        return [(cls(2, 3), (2, 2, 6, 5))]
+        with seeded(0):
+            return [(cls(2, 3), (2, 2, 6, 5))]
 
 
 class Refine(Part):
@@ -108,7 +111,8 @@ class Refine(Part):
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
         """To twice the size."""
-        return [(cls(3, 2), (2, 3, 3, 4))]
+        with seeded(0):
+            return [(cls(3, 2), (2, 3, 3, 4))]
 
 
 class Level(Part):
@@ -137,13 +141,14 @@ class Level(Part):
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
         """One level in another, over odd sizes."""
-        inner = cls(Coarsen(3, 2), Opening(2, 2), Refine(2, 3))
-        return [(cls(Coarsen(2, 3), inner, Refine(3, 2)), (2, 2, 7, 5))]
+        with seeded(0):
+            inner = cls(Coarsen(3, 2), Opening(2, 2), Refine(2, 3))
+            return [(cls(Coarsen(2, 3), inner, Refine(3, 2)), (2, 2, 7, 5))]
 
 
 def check_chain(parts: Sequence[Part]) -> None:
     """Raise StructureError unless every part takes the channels that the one before gives."""
-    for first, second in zip(parts, parts[1:], strict=False):
+    for first, second in pairwise(parts):
         if first.gives != second.takes:
             before, after = type(first).__name__, type(second).__name__
             raise StructureError(

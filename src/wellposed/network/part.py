@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
 
@@ -32,3 +34,11 @@ class Part(nn.Module, ABC):
     @abstractmethod
     def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
         """Small parts, each with the shape (batch, channel, *space) of features that it takes."""
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw weights from this seed inside; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

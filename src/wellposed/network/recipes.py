@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import torch
-
 from wellposed.backward import Backprop, Reversed
 from wellposed.dynamics import Hyperbolic, Parabolic, Reaction, Residual
 from wellposed.integrators import IMEX, Euler, Leapfrog
 from wellposed.network.connect import Coarsen, Level, Opening, Refine
 from wellposed.network.heads import Classify
 from wellposed.network.network import Network
-from wellposed.network.part import Part
+from wellposed.network.part import Part, seeded
 from wellposed.network.stage import Stage
 from wellposed.operators import Conv, Stencil
 
@@ -40,7 +38,8 @@ def imex(
     def stage(channels: int) -> Stage:
         return Stage(Reaction(Conv(channels), Stencil(channels)), IMEX(), time=time, steps=steps)
 
-    return _seeded(seed, lambda: _levels(channels, classes, inputs, stage))
+    with seeded(seed):
+        return _levels(channels, classes, inputs, stage)
 
 
 def residual(
@@ -61,7 +60,8 @@ def residual(
     def stage(channels: int) -> Stage:
         return Stage(Residual(Conv(channels)), Euler(), time=time, steps=steps)
 
-    return _seeded(seed, lambda: _levels(channels, classes, inputs, stage))
+    with seeded(seed):
+        return _levels(channels, classes, inputs, stage)
 
 
 def parabolic(
@@ -82,7 +82,8 @@ def parabolic(
     def stage(channels: int) -> Stage:
         return Stage(Parabolic(Conv(channels)), Euler(), time=time, steps=steps)
 
-    return _seeded(seed, lambda: _levels(channels, classes, inputs, stage))
+    with seeded(seed):
+        return _levels(channels, classes, inputs, stage)
 
 
 def hyperbolic(
@@ -107,7 +108,8 @@ def hyperbolic(
         waves = Hyperbolic(Conv(channels), damping=damping)
         return Stage(waves, Leapfrog(), time=time, steps=steps, backward=rule)
 
-    return _seeded(seed, lambda: _levels(channels, classes, inputs, stage))
+    with seeded(seed):
+        return _levels(channels, classes, inputs, stage)
 
 
 def unet(
@@ -126,7 +128,8 @@ def unet(
     def stage(channels: int) -> Stage:
         return Stage(Residual(Conv(channels)), Euler(), time=1.0, steps=1)
 
-    return _seeded(seed, lambda: _levels(channels, classes, inputs, stage, after=stage))
+    with seeded(seed):
+        return _levels(channels, classes, inputs, stage, after=stage)
 
 
 def _levels(
@@ -148,10 +151,3 @@ def _levels(
                 parts.append(after(here))
         inner = parts
     return Network(Opening(inputs, channels[0], width=3), *inner, Classify(channels[0], classes))
-
-
-def _seeded(seed: int, build: Callable[[], Network]) -> Network:
-    """Return what is built with weights of this seed; the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build()

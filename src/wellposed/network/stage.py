@@ -13,10 +13,10 @@ from torch import Tensor
 
 from wellposed.backward import Backprop, BackwardRule, March, Reversed, Updates, merge
 from wellposed.control import Control
-from wellposed.dynamics import Dynamics, Extent, Hyperbolic, Parabolic, Reaction
+from wellposed.dynamics import Dynamics, Extent, Hyperbolic, Parabolic, Reaction, Theta
 from wellposed.errors import StepError, StructureError
 from wellposed.integrators import IMEX, Euler, Integrator, Leapfrog
-from wellposed.network.part import Part
+from wellposed.network.part import Part, seeded
 from wellposed.operators import Conv, Stencil
 
 Samples = list[tuple[int, ...]]
@@ -77,9 +77,7 @@ class Stage(Part):
         with torch.no_grad():
             thetas = self.march().thetas
         bounds = [extent and self.integrator.bound(extent) for extent in _extents(self.dynamics, thetas)]
-        pairs = [
-            (h, bounds[k]) for h, places in zip(self.spans, self.samples, strict=True) for k in places
-        ]
+        pairs = [(h, bounds[k]) for h, places in zip(self.spans, self.samples, strict=True) for k in places]
         known = [h / bound if bound else inf for h, bound in pairs if bound is not None]
         return max(known) if len(known) == len(pairs) else None
 
@@ -117,13 +115,14 @@ class Stage(Part):
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
         """Each dynamics with an integrator that fits, even and graded, by both rules."""
-        waves = Hyperbolic(Conv(2), "tanh", damping=0.2)
-        grid = [0.1, 0.2, 0.4, 0.3]
-        return [
-            (cls(Parabolic(Conv(2), "tanh"), Euler(), time=1.0, steps=4), (2, 2, 5, 6)),
-            (cls(Reaction(Conv(2), Stencil(2), "tanh"), IMEX(), time=1.0, steps=grid), (2, 2, 5, 6)),
-            (cls(waves, Leapfrog(), time=1.0, steps=grid, backward=Reversed()), (2, 2, 5, 6)),
-        ]
+        with seeded(0):
+            waves = Hyperbolic(Conv(2), "tanh", damping=0.2)
+            grid = [0.1, 0.2, 0.4, 0.3]
+            return [
+                (cls(Parabolic(Conv(2), "tanh"), Euler(), time=1.0, steps=4), (2, 2, 5, 6)),
+                (cls(Reaction(Conv(2), Stencil(2), "tanh"), IMEX(), time=1.0, steps=grid), (2, 2, 5, 6)),
+                (cls(waves, Leapfrog(), time=1.0, steps=grid, backward=Reversed()), (2, 2, 5, 6)),
+            ]
 
 
 def flow(stages: Sequence[Stage], y: Tensor) -> Tensor:
@@ -131,10 +130,19 @@ def flow(stages: Sequence[Stage], y: Tensor) -> Tensor:
 
     Stages by the same rule are one march, so that `Reversed` keeps one state for all of them.
     """
-    s = stages[0].dynamics.open(y)
-    for rule, group in groupby(stages, key=lambda stage: stage.rule):
-        s = rule.run(reduce(March.then, [stage.march() for stage in group]), s)
+    s = stages[0].dynamics.open(_channels_last(y))
+    *runs, last = [
+        (rule, reduce(March.then, [stage.march() for stage in group]))
+        for rule, group in groupby(stages, key=lambda stage: stage.rule)
+    ]
+    for rule, march in [*runs, (last[0], last[1].seen())]:
+        s = rule.run(march, s)
     return s[0]
+
+
+def _channels_last(y: Tensor) -> Tensor:
+    """Return the same features, in memory as convolutions take them: up to twice as quick on a CPU."""
+    return y.to(memory_format=torch.channels_last) if y.ndim == 4 else y
 
 
 def _spans(time: float, steps: int | Sequence[float]) -> list[float]:
@@ -172,7 +180,7 @@ def _updates(f: Dynamics, integrator: Integrator, spans: Sequence[float], sample
     )
 
 
-def _extents(f: Dynamics, thetas: Sequence[dict[str, Tensor]]) -> list[Extent | None]:
+def _extents(f: Dynamics, thetas: Sequence[Theta]) -> list[Extent | None]:
     """Return the extent at each sample; weights that stand still are measured once."""
     extents: list[Extent | None] = []
     for k, theta in enumerate(thetas):
