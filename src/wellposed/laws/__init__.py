@@ -1,6 +1,19 @@
 """Laws: what must hold for every operator, dynamics, integrator ..., public so that users test their own."""
 
 from wellposed.laws.catalogue import Entry, catalogue
+from wellposed.laws.flow import (
+    gradient,
+    inverse,
+    memory,
+    moving,
+    order,
+    passive,
+    refine,
+    spectrum,
+    step_bound,
+    structure,
+    taylor,
+)
 from wellposed.laws.law import LawError, hold, pure
 from wellposed.laws.objectives import curvature, slope, told_std, unknown, weighted_by_std
 from wellposed.laws.operators import bound, dot, kept, matrix, reach, shifted
@@ -12,13 +25,24 @@ __all__ = [
     "catalogue",
     "curvature",
     "dot",
+    "gradient",
     "hold",
+    "inverse",
     "kept",
     "matrix",
+    "memory",
+    "moving",
+    "order",
+    "passive",
     "pure",
     "reach",
+    "refine",
     "shifted",
     "slope",
+    "spectrum",
+    "step_bound",
+    "structure",
+    "taylor",
     "told_std",
     "unknown",
     "weighted_by_std",

@@ -82,20 +82,35 @@ class _Fold:
         return _Extend(self.widths, self.boundary)
 
     def __call__(self, z: Tensor) -> Tensor:
-        for axis, (before, after) in enumerate(self.widths, start=2):
-            size = z.shape[axis] - before - after
-            inside = z.narrow(axis, before, size)
-            if self.boundary != "zero" and before + after:
-                inside = inside.clone()
-                head, tail = z.narrow(axis, 0, before), z.narrow(axis, before + size, after)
-                if self.boundary == "reflecting":
-                    inside.narrow(axis, 0, before).add_(head.flip(axis))
-                    inside.narrow(axis, size - after, after).add_(tail.flip(axis))
-                else:
-                    inside.narrow(axis, size - before, before).add_(head)
-                    inside.narrow(axis, 0, after).add_(tail)
-            z = inside
-        return z.contiguous()
+        return self._fold(z, range(len(self.widths)))
+
+    def _fold(self, z: Tensor, axes: Sequence[int]) -> Tensor:
+        """Fold along some axes: what lies inside along all of them is copied once, strips are added to it."""
+        inside, rest = z, z
+        for axis in axes:
+            inside = inside.narrow(axis + 2, self.widths[axis][0], self._size(z, axis))
+        inside = inside.clone()
+        if self.boundary == "zero":
+            return inside
+        for place, axis in enumerate(axes):
+            size, dim = self._size(z, axis), axis + 2
+            for width, beyond, inner, outer in self._strips(axis, size):
+                if width:
+                    strip = self._fold(rest.narrow(dim, beyond, width), axes[place + 1 :])
+                    if self.boundary == "reflecting":
+                        inside.narrow(dim, inner, width).add_(strip.flip(dim))
+                    else:
+                        inside.narrow(dim, outer, width).add_(strip)
+            rest = rest.narrow(dim, self.widths[axis][0], size)
+        return inside
+
+    def _size(self, z: Tensor, axis: int) -> int:
+        return z.shape[axis + 2] - sum(self.widths[axis])
+
+    def _strips(self, axis: int, size: int) -> list[tuple[int, int, int, int]]:
+        """Width and place of each strip beyond an edge, and the places at that edge and at the other."""
+        before, after = self.widths[axis]
+        return [(before, 0, 0, size - before), (after, before + size, size - after, 0)]
 
 
 class _Linear(torch.autograd.Function):

@@ -18,6 +18,8 @@ class Family(ABC):
     Raises:    ShapeError when the kernel has not the shape of the family
     """
 
+    channels: int  # of the features that its operators act on
+
     @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:

@@ -57,7 +57,11 @@ class Cosine:
     def solve(self, K: Operator, h: float | Tensor, b: Tensor) -> Tensor:
         """Return x; exact up to rounding."""
         response = torch.reciprocal(1 + h * K.gain(tuple(b.shape[2:])))
-        return inverse_cosine_transform(cosine_transform(b) * response)
+        if b.stride(1) != 1:
+            return _inverse(_forward(b, 2) * response, 2)
+        # Convolutions leave channels last in memory: no axis is moved there, and none here.
+        response = response.movedim(0, -1).contiguous()
+        return _inverse(_forward(b.movedim(1, -1), 1) * response, 1).movedim(-1, 1)
 
 
 @dataclass(frozen=True)
@@ -197,16 +201,12 @@ def cosine_transform(y: Tensor) -> Tensor:
     Shapes:    y (batch, channel, *space) -> the same
     Cost:      sum of the sizes of the axes a sample; up to a few hundred samples an axis this beats an FFT
     """
-    for axis in range(2, y.ndim):
-        y = _along(y, axis, cosine_matrix(y.shape[axis], y.dtype, y.device))
-    return y
+    return _forward(y, 2)
 
 
 def inverse_cosine_transform(y: Tensor) -> Tensor:
     """Return the inverse, which is the transpose, of `cosine_transform`."""
-    for axis in range(2, y.ndim):
-        y = _along(y, axis, cosine_matrix(y.shape[axis], y.dtype, y.device).T)
-    return y
+    return _inverse(y, 2)
 
 
 def cosine_matrix(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -223,6 +223,20 @@ def _cosine_array(size: int, dtype: str) -> NDArray[np.floating]:
     matrix[0] = np.sqrt(1 / size)
     kept: NDArray[np.floating] = matrix.astype(dtype)
     return kept
+
+
+def _forward(y: Tensor, first: int) -> Tensor:
+    """Transform the axes of space, which begin at `first`; channels come before or after them."""
+    for axis in range(first, first + y.ndim - 2):
+        y = _along(y, axis, cosine_matrix(y.shape[axis], y.dtype, y.device))
+    return y
+
+
+def _inverse(y: Tensor, first: int) -> Tensor:
+    """Undo `_forward`."""
+    for axis in range(first, first + y.ndim - 2):
+        y = _along(y, axis, cosine_matrix(y.shape[axis], y.dtype, y.device).T)
+    return y
 
 
 def _along(y: Tensor, axis: int, matrix: Tensor) -> Tensor:

@@ -1,0 +1,116 @@
+"""The weights as functions of time: theta(t), on nodes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from wellposed.errors import StructureError, close_match
+
+__all__ = ["BASES", "Control"]
+
+BASES = ("linear", "constant")
+
+
+class Control(nn.Module):
+    """theta(t), linear between its nodes, or constant from each node to the next.
+
+    The only owner of weights that vary in time. Its nodes need not be those of the steps: fewer of them
+    make a smoother theta(t). Before the first node and after the last the weights stand still.
+
+    Shapes:    nodes (node,), each weight (node, *shape)
+    Units:     nodes in the units of the time grid
+    Raises:    StructureError when nodes do not ascend, or weights do not fit them
+    """
+
+    def __init__(
+        self, weights: Mapping[str, Tensor], nodes: Sequence[float] | Tensor, basis: str = "linear"
+    ) -> None:
+        super().__init__()
+        # A buffer would be cast with the weights, and its times would no longer be those of the steps.
+        self.nodes = torch.as_tensor(nodes, dtype=torch.float64).detach().cpu()
+        self.basis = basis
+        _check(self.nodes, weights, basis)
+        self.weights = nn.ParameterDict({name: nn.Parameter(value) for name, value in weights.items()})
+
+    @classmethod
+    def constant(
+        cls, theta: Mapping[str, Tensor], nodes: Sequence[float] | Tensor, basis: str = "linear"
+    ) -> Self:
+        """Return the control that is theta at every time, to begin with."""
+        return cls({name: torch.stack([value] * len(nodes)) for name, value in theta.items()}, nodes, basis)
+
+    @property
+    def params(self) -> dict[str, Tensor]:
+        """Weights at the nodes, by name."""
+        return dict(self.weights.items())
+
+    def at(self, params: Mapping[str, Tensor], times: Sequence[float] | Tensor) -> dict[str, Tensor]:
+        """Return theta at some times for weights that are an argument: pure, and linear in them.
+
+        Shapes:    params as `params`, times (time,) -> each (time, *shape)
+        """
+        t = torch.as_tensor(times, dtype=torch.float64).clamp(self.nodes[0], self.nodes[-1])
+        before = torch.searchsorted(self.nodes, t, right=True) - 1
+        after = (before + 1).clamp_max(len(self.nodes) - 1)
+        span = (self.nodes[after] - self.nodes[before]).clamp_min(torch.finfo(torch.float64).tiny)
+        share = (t - self.nodes[before]) / span
+        if self.basis == "constant" or not share.any():
+            return {name: value[before.to(value.device)] for name, value in params.items()}
+        return {name: _between(value, before, after, share) for name, value in params.items()}
+
+    def refine(self, nodes: Sequence[float] | Tensor) -> Control:
+        """Return a control on more nodes with the same theta(t) at every time.
+
+        Raises:    StructureError when one of the old nodes is not among the new ones
+        """
+        finer = torch.as_tensor(nodes, dtype=torch.float64)
+        lost = [float(node) for node in self.nodes if node not in finer]
+        if lost:
+            raise StructureError(
+                "a refined control keeps its nodes",
+                given=f"new nodes without {', '.join(f'{node:g}' for node in lost)}",
+                expected=f"all of {', '.join(f'{float(node):g}' for node in self.nodes)}, and more",
+                way_out="add the old nodes to the new ones",
+            )
+        with torch.no_grad():
+            return Control(self.at(self.params, finer), finer, self.basis)
+
+    def extra_repr(self) -> str:
+        """Nodes and basis."""
+        return f"{len(self.nodes)} nodes from {self.nodes[0]:g} to {self.nodes[-1]:g}, {self.basis}"
+
+
+def _between(value: Tensor, before: Tensor, after: Tensor, share: Tensor) -> Tensor:
+    """Return (1 - share) value[before] + share value[after]."""
+    share = share.to(value).reshape(-1, *(1,) * (value.ndim - 1))
+    return torch.lerp(value[before.to(value.device)], value[after.to(value.device)], share)
+
+
+def _check(nodes: Tensor, weights: Mapping[str, Tensor], basis: str) -> None:
+    if basis not in BASES:
+        near = close_match(basis, BASES)
+        raise StructureError(
+            "no basis of this name",
+            given=f"basis={basis!r}",
+            expected=" or ".join(BASES),
+            way_out=f"write {near!r}" if near else "choose one of them",
+        )
+    if nodes.ndim != 1 or not len(nodes) or not bool((nodes.diff() > 0).all()):
+        raise StructureError(
+            "the nodes of a control ascend in time",
+            given=f"nodes {nodes.tolist()}",
+            expected="at least one node, each later than the one before",
+            way_out="sort the nodes and leave out those given twice",
+        )
+    counts = {name: len(value) for name, value in weights.items()}
+    if any(count != len(nodes) for count in counts.values()):
+        raise StructureError(
+            "the weights of a control lie on its nodes",
+            given=f"weights on {counts} nodes",
+            expected=f"{len(nodes)} along the first axis of each",
+            way_out="stack one set of weights a node, or use Control.constant",
+        )

@@ -1,0 +1,133 @@
+"""What moves the features: a differential equation, without time and without values."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import ClassVar, NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from wellposed.operators import Operator
+
+Theta = Mapping[str, Tensor]  # the weights at one time
+State = tuple[Tensor, ...]  # the features, and what moves along with them
+
+
+class Extent(NamedTuple):
+    """Where the spectrum of the linearised dynamics lies: in [-real, 0] + i [-imaginary, imaginary].
+
+    Units:     one over the units of the time grid
+    """
+
+    real: float
+    imaginary: float
+
+
+class Dynamics(ABC):
+    """A differential equation for features: it owns the shapes of its weights, never their values.
+
+    Its structure says which integrators fit: `FirstOrder`, `SemiLinear`, `Partitioned`, `SecondOrder`.
+
+    Shapes:    y (batch, channel, *space) -> the same
+    """
+
+    members: ClassVar[int]  # tensors in a state
+
+    @property
+    @abstractmethod
+    def channels(self) -> int:
+        """Channels of the features that it moves."""
+
+    @abstractmethod
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each weight at one time."""
+
+    @abstractmethod
+    def extent(self, theta: Theta) -> Extent | None:
+        """Return where the spectrum lies whatever the state, or None where no stability is claimed."""
+
+    @classmethod
+    @abstractmethod
+    def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
+        """Small smooth dynamics, each with the shape (batch, channel, *space) of features."""
+
+    def open(self, y: Tensor) -> State:
+        """Return the state of features at rest."""
+        return (y, *(torch.zeros_like(y) for _ in range(self.members - 1)))
+
+    def start(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Return weights to begin with: kernels of variance 1 / (2 inputs), biases zero.
+
+        |K| is then below 2, so that steps up to 1/2 lie within the bound of every dynamics with a claim.
+        """
+        values = {name: torch.zeros(shape) for name, shape in self.shapes().items()}
+        for value in values.values():
+            if value.ndim > 1:
+                value.normal_(std=(2 * prod(value.shape[1:])) ** -0.5, generator=generator)
+        return values
+
+
+class FirstOrder(Dynamics):
+    """y' = f(theta, y)."""
+
+    members = 1
+
+    @abstractmethod
+    def rate(self, theta: Theta, y: Tensor) -> Tensor:
+        """Return f(theta, y)."""
+
+
+class SemiLinear(FirstOrder):
+    """y' = e(theta, y) - L(theta) y, with L symmetric and non-negative.
+
+    L is stable for every implicit step, so the extent is that of e alone.
+    """
+
+    @abstractmethod
+    def explicit(self, theta: Theta, y: Tensor) -> Tensor:
+        """Return e(theta, y)."""
+
+    @abstractmethod
+    def linear(self, theta: Theta) -> Operator:
+        """Return L(theta), which can solve (I + h L) x = b."""
+
+    def rate(self, theta: Theta, y: Tensor) -> Tensor:
+        """Return e(theta, y) - L(theta) y."""
+        return self.explicit(theta, y) - self.linear(theta) @ y
+
+
+class Partitioned(Dynamics):
+    """y' = a(theta, z), z' = b(theta, y) - c z: each half moves by the other, z against a damping c.
+
+    The extent is that without damping, which a splitting integrates exactly and which only calms.
+    """
+
+    members = 2
+    damping: float = 0.0
+
+    @abstractmethod
+    def rate_first(self, theta: Theta, z: Tensor) -> Tensor:
+        """Return a(theta, z)."""
+
+    @abstractmethod
+    def rate_second(self, theta: Theta, y: Tensor) -> Tensor:
+        """Return b(theta, y)."""
+
+
+class SecondOrder(Partitioned):
+    """y'' = g(theta, y) - c y', with the velocity z = y'."""
+
+    @abstractmethod
+    def acceleration(self, theta: Theta, y: Tensor) -> Tensor:
+        """Return g(theta, y)."""
+
+    def rate_first(self, theta: Theta, z: Tensor) -> Tensor:
+        """Return z: it is the velocity."""
+        return z
+
+    def rate_second(self, theta: Theta, y: Tensor) -> Tensor:
+        """Return g(theta, y)."""
+        return self.acceleration(theta, y)

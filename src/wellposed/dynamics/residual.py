@@ -1,0 +1,89 @@
+"""The plain residual network: what everybody uses, and what makes no promise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from wellposed.dynamics.activation import activate, check_activation
+from wellposed.dynamics.base import Extent, FirstOrder, Theta
+from wellposed.errors import StructureError
+from wellposed.operators import Conv, Dense, Family
+
+
+@dataclass(frozen=True)
+class Residual(FirstOrder):
+    """Move by two convolutions with an activation between them.
+
+        y' = K2 s(norm(K1 y) + b)
+
+    Claims no stability: nothing ties K2 to K1. The norm, over the channels of each place, keeps the rate
+    bounded: |y'| <= |K2| (sqrt(channels) + |b|) at each place, however large y.
+
+    Shapes:    K1 and K2 of the family, b (channel,); y (batch, channel, *space) -> the same
+    Raises:    StructureError when K changes the number of channels
+    Reference: He et al., Deep residual learning, 2016, arXiv:1512.03385
+    """
+
+    operator: Family
+    activation: str = "relu"
+
+    def __post_init__(self) -> None:
+        check_activation(self.activation)
+        check_square(self.operator)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the features."""
+        return self.operator.channels
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """K1, K2 and b."""
+        return double_shapes(self.operator)
+
+    def rate(self, theta: Theta, y: Tensor) -> Tensor:
+        """K2 s(norm(K1 y) + b)."""
+        return double(self.operator, self.activation, theta, y)
+
+    def extent(self, theta: Theta) -> Extent | None:
+        """Claim nothing."""
+        return None
+
+    @classmethod
+    def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
+        """Over a plane and without space."""
+        return [(cls(Conv(2), "tanh"), (2, 2, 5, 6)), (cls(Dense(3), "tanh"), (2, 3))]
+
+
+def double_shapes(operator: Family) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of K1, K2 and b."""
+    return {"K1": operator.shape, "K2": operator.shape, "b": operator.shape[:1]}
+
+
+def double(operator: Family, activation: str, theta: Theta, y: Tensor) -> Tensor:
+    """K2 s(norm(K1 y) + b)."""
+    K1, K2 = operator(theta["K1"]), operator(theta["K2"])
+    return K2 @ activate(activation, norm(K1 @ y), theta["b"])
+
+
+def norm(u: Tensor) -> Tensor:
+    """Return u / sqrt(mean over the channels of u^2 + 1/1000): no state, and no place sees another.
+
+    Shapes:    u (batch, channel, *space) -> the same
+    """
+    return u * torch.rsqrt(u.square().mean(1, keepdim=True) + 1e-3)
+
+
+def check_square(operator: Family) -> None:
+    """Raise StructureError unless operators of this family can be applied one after another."""
+    if operator.shape[0] != operator.channels:
+        raise StructureError(
+            "a double convolution keeps its channels",
+            given=f"{operator}, which makes {operator.shape[0]} channels of {operator.channels}",
+            expected="as many channels out as in",
+            way_out="leave `out` away",
+        )

@@ -1,0 +1,147 @@
+"""One step of an initial value problem: the updates that it is made of, and how large it may be."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from wellposed.dynamics import Dynamics, Extent, State, Theta
+from wellposed.errors import StructureError
+from wellposed.integrators.region import reach
+
+Thetas = Sequence[Theta]
+
+
+@dataclass(frozen=True)
+class Update:
+    """s <- call(thetas, s): owns no weights, only says which samples of theta(t) it takes."""
+
+    samples: tuple[int, ...]
+    call: Callable[[Thetas, State], State]
+
+    def __call__(self, thetas: Thetas, s: State) -> State:
+        """Return the next state."""
+        return self.call(thetas, s)
+
+    def taking(self, samples: tuple[int, ...]) -> Update:
+        """Return the same update with other samples."""
+        return replace(self, samples=samples)
+
+
+@dataclass(frozen=True)
+class Shear:
+    """a <- c a + r u(thetas, b), where a is one member of the state and b are all the others.
+
+    u is not shown a, so what a shear does can be undone, a <- (a - r u) / c, whatever u is.
+    """
+
+    samples: tuple[int, ...]
+    member: int
+    u: Callable[[Thetas, State], Tensor]
+    r: float
+    c: float = 1.0
+
+    def __call__(self, thetas: Thetas, s: State) -> State:
+        """Return the next state."""
+        moved = s[self.member] if self.c == 1.0 else self.c * s[self.member]
+        return self.put(s, torch.add(moved, self.u(thetas, self.others(s)), alpha=self.r))
+
+    def undo(self, s: State, u: Tensor) -> State:
+        """Return the state before, given what u was."""
+        moved = torch.sub(s[self.member], u, alpha=self.r)
+        return self.put(s, moved if self.c == 1.0 else moved / self.c)
+
+    def others(self, s: State) -> State:
+        """Return b: every member but the one that is moved."""
+        return s[: self.member] + s[self.member + 1 :]
+
+    def put(self, s: State, a: Tensor) -> State:
+        """Return the state with another a."""
+        return (*s[: self.member], a, *s[self.member + 1 :])
+
+    def taking(self, samples: tuple[int, ...]) -> Shear:
+        """Return the same shear with other samples."""
+        return replace(self, samples=samples)
+
+    def then(self, later: Shear) -> Shear | None:
+        """Return both as one where they move the same member by the same u: b has not changed between."""
+        if (self.samples, self.member, self.u) != (later.samples, later.member, later.u):
+            return None
+        return replace(self, r=later.c * self.r + later.r, c=later.c * self.c)
+
+
+class Integrator(ABC):
+    """One step of length h, as updates of the state.
+
+    `needs` is the structure of the dynamics, `order` that of the error, `nodes` are the places in the step,
+    from 0 to 1, where theta(t) is sampled: `samples` of an update count them.
+    """
+
+    needs: ClassVar[type[Dynamics]]
+    order: ClassVar[int]
+    nodes: ClassVar[tuple[float, ...]]
+
+    @abstractmethod
+    def updates(self, f: Any, h: float) -> Sequence[Update | Shear]:
+        """Return the updates of one step, for a dynamics that fits `needs`."""
+
+    @abstractmethod
+    def growth(self, z: Tensor) -> Tensor:
+        """Return by how much a step enlarges the solution of the test equation, for z = h lambda.
+
+        y' = lambda y; y'' = lambda^2 y for a second order; the explicit part alone of a SemiLinear dynamics.
+
+        Shapes:    z complex, any shape -> real, the same
+        """
+
+    @classmethod
+    @abstractmethod
+    def examples(cls) -> Sequence[Self]:
+        """Integrators of this kind."""
+
+    def step(self, f: Dynamics, thetas: Thetas, h: float, s: State) -> State:
+        """Return the state after one step, theta given at each of `nodes`."""
+        for update in self.updates(f, h):
+            s = update([thetas[k] for k in update.samples], s)
+        return s
+
+    def bound(self, extent: Extent) -> float:
+        """Return the largest h for which h times the extent lies where no solution grows."""
+        return reach(self.growth, extent.real, extent.imaginary)
+
+    def check(self, f: Dynamics) -> None:
+        """Raise StructureError unless the dynamics has the structure that is needed."""
+        if not isinstance(f, self.needs):
+            name, kind = type(self).__name__, type(f).__name__
+            ways = sorted(other.__name__ for other in _below(Integrator) if isinstance(f, other.needs))  # type: ignore[type-abstract]
+            raise StructureError(
+                f"{name} needs a {self.needs.__name__} dynamics",
+                given=f"{kind}, which is not one",
+                expected=f"a dynamics with the structure {self.needs.__name__}",
+                way_out=f"use {' or '.join(ways) or 'another integrator'} with {kind}",
+            )
+
+
+class Invertible(Integrator):
+    """An integrator whose step is a list of shears: it can be undone, and differentiated without a tape."""
+
+    @abstractmethod
+    def shears(self, f: Any, h: float) -> Sequence[Shear]:
+        """Return the shears of one step."""
+
+    def updates(self, f: Any, h: float) -> Sequence[Shear]:
+        """Return the shears."""
+        return self.shears(f, h)
+
+
+def _below(kind: type[Integrator]) -> Iterator[type[Integrator]]:
+    """Integrators that are not abstract, below this class."""
+    for below in kind.__subclasses__():
+        if not below.__abstractmethods__:
+            yield below
+        yield from _below(below)

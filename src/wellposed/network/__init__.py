@@ -1,0 +1,24 @@
+"""Networks: stages and what joins them, heads, recipes, archives."""
+
+from wellposed.network import recipes
+from wellposed.network.archive import load, save
+from wellposed.network.connect import Coarsen, Level, Opening, Refine
+from wellposed.network.heads import Classify, Readout
+from wellposed.network.network import Network
+from wellposed.network.part import Part
+from wellposed.network.stage import Stage
+
+__all__ = [
+    "Classify",
+    "Coarsen",
+    "Level",
+    "Network",
+    "Opening",
+    "Part",
+    "Readout",
+    "Refine",
+    "Stage",
+    "load",
+    "recipes",
+    "save",
+]

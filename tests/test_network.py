@@ -1,0 +1,203 @@
+"""Networks: laws over the parts, runs of stages, recipes, archives that come back the same, refusals."""
+
+import json
+import zipfile
+
+import pytest
+import torch
+
+import wellposed as wp
+from wellposed import laws
+from wellposed.backward import Backprop, Reversed
+from wellposed.errors import FileError, StepError, StructureError
+from wellposed.learning import CrossEntropy, Labels, SmoothInTime, fit
+from wellposed.network import Part, load, recipes, save
+
+PARTS = laws.catalogue(Part)
+RECIPES = ["imex", "residual", "parabolic", "hyperbolic", "unet"]
+
+
+def random(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def waves(steps, rule, channels=3, **options):
+    f = wp.Hyperbolic(wp.Conv(channels), "tanh")
+    return wp.Stage(f, wp.Leapfrog(), time=1.0, steps=steps, backward=rule, **options)
+
+
+def small_network(rule=None):
+    torch.manual_seed(0)
+    rule = rule or Reversed()
+    parts = [wp.Opening(1, 3, width=3), waves(3, rule), waves([1.0, 2.0], rule), wp.Classify(3, classes=2)]
+    return wp.Network(*parts, spacing={"crossline_m": 25.0, "twt_ms": 4.0})
+
+
+@pytest.mark.parametrize("entry", PARTS, ids=str)
+def test_part_laws(entry):
+    part, shape = entry.subject.double(), entry.context[0]
+    laws.taylor(part, shape)
+    laws.pure(part, random(*shape))
+    given = part(random(*shape))
+    assert given.shape[:2] == (shape[0], part.gives)
+    assert shape[1] == part.takes
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes(name):
+    net = getattr(recipes, name)(channels=(4, 6), classes=3, seed=1)
+    again = getattr(recipes, name)(channels=(4, 6), classes=3, seed=1)
+    for size in ((9, 12), (16, 7)):
+        y = random(2, 1, *size, dtype=torch.float32)
+        assert net(y).shape == (2, 3, *size)
+        assert torch.equal(net(y), again(y))
+    assert net.ratio() is None or net.ratio() <= 1
+
+
+def test_recipes_leave_the_global_generator_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    recipes.imex(channels=(4,))
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_recipe_learns():
+    y = random(4, 1, 8, 8, dtype=torch.float32)
+    labels = Labels((y[:, 0] > 0).long(), known=torch.ones(4, 8, 8, dtype=torch.bool))
+    net = recipes.imex(channels=(4, 8), classes=2)
+    records = list(fit(net, CrossEntropy() + 1e-4 * SmoothInTime(), y, labels, epochs=30, seed=0, rate=2e-2))
+    assert records[-1].value < 0.75 * records[0].value
+
+
+def test_a_run_keeps_its_velocity():
+    # Two stages of waves are the one stage with all of their steps, by both rules.
+    y = random(2, 3, 5, 6)
+    for rule in (Backprop(), Reversed()):
+        first, second = waves(3, rule).double(), waves([0.5, 1.5], rule).double()
+        grid = [1 / 3, 1 / 3, 1 / 3, 0.25, 0.75]
+        whole = wp.Stage(first.dynamics, wp.Leapfrog(), time=2.0, steps=grid, backward=rule).double()
+        for name, value in whole.control.params.items():
+            value.data = 0.3 * random(*value.shape)
+            first.control.params[name].data, second.control.params[name].data = value[:4].data, value[3:].data
+        run = wp.Network(first, second)
+        torch.testing.assert_close(run(y), whole(y), rtol=1e-12, atol=1e-12)
+        assert not torch.allclose(run(y), second(first(y)), rtol=1e-3)
+
+
+def test_rules_agree_over_a_run():
+    gradients = []
+    for rule in (Backprop(), Reversed()):
+        net = small_network(rule).double()
+        net.parts[-1].map.kernel.data = random(2, 3)
+        y = random(2, 1, 5, 6, seed=1).requires_grad_()
+        net(y).square().sum().backward()
+        gradients.append([y.grad, *(value.grad for value in net.parameters())])
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-12)
+
+
+def test_the_house_example():
+    net = wp.Network(
+        wp.Opening(2, 4),
+        wp.Stage(wp.Hyperbolic(wp.Dense(4)), wp.Leapfrog(), time=20.0, steps=64, backward=wp.Reversed()),
+        wp.Classify(4, classes=2),
+    )
+    assert net(torch.randn(7, 2)).shape == (7, 2)
+
+
+# Archives
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("where", ["net", "net.zip"])
+def test_round_trip(tmp_path, name, where):
+    net = getattr(recipes, name)(channels=(4, 6), classes=3, seed=1)
+    for value in net.parameters():
+        value.data *= 1.01
+    y = random(2, 1, 9, 12, dtype=torch.float32)
+    found = load(save(net, tmp_path / where))
+    assert torch.equal(found(y), net(y))
+    for (a, value), (b, other) in zip(net.named_parameters(), found.named_parameters(), strict=True):
+        assert a == b
+        assert torch.equal(value, other)
+    save(found, tmp_path / f"again-{where}")
+    if where.endswith(".zip"):
+        assert (tmp_path / where).read_bytes() == (tmp_path / f"again-{where}").read_bytes()
+
+
+def test_an_archive_keeps_grid_rule_control_precision_and_spacing(tmp_path):
+    control = wp.Control.constant(wp.Parabolic(wp.Conv(2)).start(), [0.0, 0.3, 2.0], "constant")
+    stage = wp.Stage(
+        wp.Parabolic(wp.Conv(2), "tanh"),
+        wp.Euler(),
+        time=2.0,
+        steps=[1, 2, 5],
+        control=control,
+        bound="report",
+    )
+    net = wp.Network(stage, spacing={"twt_ms": 2.0}).double()
+    found = load(save(net, tmp_path / "net.zip"))
+    again = found.stages()[0]
+    assert again.spans == stage.spans
+    assert (again.dynamics, again.integrator, again.rule) == (stage.dynamics, stage.integrator, stage.rule)
+    assert (again.control.basis, again.control.nodes.tolist()) == ("constant", [0.0, 0.3, 2.0])
+    assert (again.bound, found.spacing) == ("report", {"twt_ms": 2.0})
+    assert next(found.parameters()).dtype == torch.float64
+
+
+def test_another_spacing_is_refused(tmp_path):
+    path = save(small_network(), tmp_path / "net.zip")
+    load(path, spacing={"crossline_m": 25.0, "twt_ms": 4.0})
+    for spacing in ({"crossline_m": 12.5, "twt_ms": 4.0}, {"twt_ms": 4.0}):
+        with pytest.raises(StructureError, match="spacing"):
+            load(path, spacing=spacing)
+
+
+def test_an_archive_beyond_its_bound_is_refused(tmp_path):
+    net = small_network()
+    for value in net.parameters():
+        value.data *= 30
+    with pytest.raises(StepError, match="beyond the bound"):
+        load(save(net, tmp_path / "net"))
+    for stage in net.stages():
+        stage.bound = "report"
+    assert load(save(net, tmp_path / "net")).ratio() > 1
+
+
+def test_what_is_no_archive_is_refused(tmp_path):
+    folder, file = save(small_network(), tmp_path / "net"), save(small_network(), tmp_path / "net.zip")
+    (tmp_path / "words.zip").write_text("no zip")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "cut.zip").write_bytes(file.read_bytes()[:-40])
+    config = json.loads((folder / "network.json").read_text())
+    config["network"]["parts"][0]["kind"] = "os.system"
+    with zipfile.ZipFile(tmp_path / "strange.zip", "w") as archive:
+        archive.writestr("network.json", json.dumps(config))
+        archive.write(folder / "weights.safetensors", "weights.safetensors")
+    (folder / "weights.safetensors").write_bytes(b"\0" * 64)
+    for name in ("absent", "words.zip", "empty", "cut.zip", "strange.zip", "net"):
+        with pytest.raises(FileError) as refused:
+            load(tmp_path / name)
+        assert len(str(refused.value).splitlines()) == 4
+
+
+# Refusals
+
+
+def test_channels_that_do_not_fit_are_refused():
+    with pytest.raises(StructureError) as refused:
+        wp.Network(wp.Opening(1, 4), waves(2, Backprop(), channels=3))
+    assert "gives 4" in str(refused.value)
+    assert "takes 3" in str(refused.value)
+    with pytest.raises(StructureError):
+        wp.Level(wp.Coarsen(2, 3), wp.Opening(3, 3), wp.Refine(3, 4))
+    with pytest.raises(StructureError):
+        wp.Network()
+
+
+def test_a_run_that_damps_too_much_is_refused():
+    f = wp.Hyperbolic(wp.Dense(2), damping=1.0)
+    stages = [wp.Stage(f, wp.Leapfrog(), time=5.0, backward=wp.Reversed()) for _ in range(2)]
+    with pytest.raises(StructureError, match="damping"):
+        wp.Network(*stages)
