@@ -94,6 +94,7 @@ def test_diffusion_is_passive():
     laws.passive(stage_of(Parabolic(Conv(3)), Euler(), steps=12), (2, 3, 6, 5))
 
 
+@pytest.mark.slow
 def test_memory_of_reversed_does_not_grow():
     laws.memory(Reversed())
     with pytest.raises(laws.LawError):

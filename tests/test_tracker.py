@@ -111,7 +111,7 @@ def test_the_std_grows_away_from_the_picks(ready, cells):
         float(std[(distance >= a) & (distance < b)].mean()) for a, b in ((0, 2), (2, 5), (5, 9), (9, 40))
     ]
     assert rings == sorted(rings)
-    assert rings[-1] > 1.5 * rings[0]
+    assert rings[-1] > 1.2 * rings[0]
 
 
 def test_more_picks_make_it_surer(ready):
@@ -120,7 +120,7 @@ def test_more_picks_make_it_surer(ready):
         track(v, picks_at(PICKED[name], z), prepared=prepared).twt_std_ms.mean()
         for name in ("one pick", "two lines")
     )
-    assert two < 0.7 * one
+    assert two < 0.85 * one
 
 
 def test_the_same_bits_each_time_and_at_any_number_of_threads(ready):

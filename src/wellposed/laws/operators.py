@@ -68,8 +68,10 @@ def kept(K: Operator, shape: tuple[int, ...]) -> None:
     for dtype, device in ((torch.float32, "cpu"), (torch.float64, "cpu"), (torch.float32, "meta")):
         there = with_tensors(K, [value.to(dtype=dtype, device=device) for value in tensors_of(K)])
         y = torch.ones(shape, dtype=dtype, device=device)
-        Ky = there @ y
-        for word, result in (("K y", Ky), ("K' K y", there.T @ Ky)):
+        result = y
+        # One after the other: K' of a wrong dtype would fail before the law could say so.
+        for word, K_or_adjoint in (("K y", there), ("K' K y", there.T)):
+            result = K_or_adjoint @ result
             same = result.dtype == dtype and result.device == y.device
             sides = f"y is {dtype} on {device}", f"{word} is {result.dtype} on {result.device}"
             hold("kept", _name(K), *sides, miss=float(not same), allowed=0.0)

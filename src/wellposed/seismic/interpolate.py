@@ -37,6 +37,24 @@ def interpolate(i: ArrayLike, j: ArrayLike, values: ArrayLike, shape: tuple[int,
     return np.where(np.isfinite(inside), inside, nearest).reshape(shape)
 
 
+def outside_hull(i: ArrayLike, j: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Traces beyond the convex hull of the picks; of picks on one line, those beyond its ends or beside it.
+
+    Shapes:    i, j (pick,) -> (inline, crossline)
+    """
+    from scipy.spatial import Delaunay
+
+    points = np.column_stack([np.asarray(i, float), np.asarray(j, float)])
+    grid, centre = _grid(shape), points.mean(0)
+    extents, axes = np.linalg.svd(points - centre, full_matrices=True)[1:]
+    if len(points) < 3 or extents[1] <= LEAST_WIDTH * extents[0]:
+        along, across = (grid - centre) @ axes[0], (grid - centre) @ axes[1]
+        picked = (points - centre) @ axes[0]
+        beyond = (along < picked.min() - 0.5) | (along > picked.max() + 0.5) | (np.abs(across) > 0.5)
+        return np.asarray(beyond).reshape(shape)
+    return np.asarray(Delaunay(points).find_simplex(grid) < 0).reshape(shape)
+
+
 def distance_to_picks(i: ArrayLike, j: ArrayLike, shape: tuple[int, int]) -> Floats:
     """Distance of every trace to the nearest pick, in traces."""
     from scipy.spatial import cKDTree

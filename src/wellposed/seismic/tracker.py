@@ -71,7 +71,7 @@ class Tracker:
     half_window: int = 16
     carry: float = 20.0
     sweeps: int = 20
-    inverse_temperature: float = 1.0
+    inverse_temperature: float = 2.0
     bridge: float = 0.2
 
 
@@ -138,18 +138,34 @@ def seeds(picks: Picks, survey: Survey) -> Seeds:
     return Seeds(i, x, sample, picks.std_ms / survey.step_ms)
 
 
-def gather(prepared: Conditioned, at: Seeds, exists: NDArray[np.bool_], settings: Tracker) -> Evidence:
-    """Band, phase, correlation and links of one horizon."""
+def gather(
+    prepared: Conditioned,
+    at: Seeds,
+    exists: NDArray[np.bool_],
+    settings: Tracker,
+    picks: Seeds | None = None,
+) -> Evidence:
+    """Band, phase, correlation and links of one horizon.
+
+    `at` may hold anchors beside the picks; then half of every template is that of the picks alone, and
+    they alone say what the phase is.
+    """
     from wellposed.seismic.band import band_about
     from wellposed.seismic.evidence import carried, correlation, waveforms
     from wellposed.seismic.links import correlation_links
     from wellposed.seismic.phase import phase_of_picks
 
     band = band_about(at.i, at.x, at.sample, exists)
-    phase = phase_of_picks(prepared.strong, at.i, at.x, at.sample)
-    w = waveforms(prepared.strong, at.i, at.x, at.sample, settings.half_window)
     shape = (exists.shape[0], exists.shape[1])
-    score = correlation(prepared.strong, band, carried(w, at.i, at.x, shape, settings.carry))
+
+    def template(s: Seeds) -> Array:
+        w = waveforms(prepared.strong, s.i, s.x, s.sample, settings.half_window)
+        return carried(w, s.i, s.x, shape, settings.carry)
+
+    own = at if picks is None or len(picks.i) == len(at.i) else picks
+    phase = phase_of_picks(prepared.strong, own.i, own.x, own.sample)
+    mean = template(at) if own is at else 0.5 * (template(at) + template(own))
+    score = correlation(prepared.strong, band, mean)
     links = correlation_links(prepared.strong, band, settings.reach, settings.link_std)
     return Evidence(band, phase, score, links)
 
@@ -222,16 +238,23 @@ def track(
     Raises:    PickError where there is no pick
     Cost:      conditioning, once a volume; then links, (4 sweeps) messages and 8 D bytes a trace and term
     """
+    from wellposed.seismic.outward import anchored
+
     survey = volume.survey
     settings = settings or Tracker()
     at = seeds(picks, survey)
     if prepared is None:
         prepared = condition(volume.read(), survey.live)
-    evidence = gather(prepared, at, survey.exists, settings)
-    costs = costs_of(evidence.phase, settings)
-    unary = unary_costs(evidence, at, prepared.live, prepared.shape[2], costs)
-    found = solve(model_of(evidence, unary, costs), evidence, at, settings)
-    return as_horizon(found, evidence.band, survey, picks.name)
+    volume_ = prepared
+
+    def surface(known: Seeds, exists: NDArray[np.bool_]) -> tuple[Found, Band]:
+        evidence = gather(volume_, known, exists, settings, at)
+        costs = costs_of(evidence.phase, settings)
+        unary = unary_costs(evidence, known, volume_.live, volume_.shape[2], costs)
+        return solve(model_of(evidence, unary, costs), evidence, known, settings), evidence.band
+
+    found, band = surface(anchored(at, survey.exists, surface), survey.exists)
+    return as_horizon(found, band, survey, picks.name)
 
 
 def as_horizon(found: Found, band: Band, survey: Survey, name: str) -> Horizon:
