@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from wellposed.network import Network, Readout, recipes
+from wellposed.network.part import Part, seeded
 from wellposed.seismic.tiles import tiles
 
 if TYPE_CHECKING:
@@ -19,9 +21,25 @@ Array = NDArray[np.float32]
 Half = NDArray[np.float16]
 
 INPUTS = 3  # channels of a section
+FEATURES = 8
 WIDTH, OVERLAP = 512, 64  # traces of a tile, and of its overlap
 AT_ONCE = 1_500_000  # samples of sections that the network works on at a time
 CLIP = 5.0  # times the local root mean square: beyond it amplitudes say nothing more
+
+
+def feature_network(recipe: str = "imex", seed: int = 0) -> Network:
+    """An untrained network of features: a recipe whose head reads features instead of classes.
+
+    Shapes:    (batch, 3, trace, twt) -> (batch, FEATURES, trace, twt)
+    """
+    body = {
+        "imex": lambda: recipes.imex((16, 24), FEATURES, inputs=INPUTS, steps=3, seed=seed),
+        "residual": lambda: recipes.residual((16, 24), FEATURES, inputs=INPUTS, steps=3, seed=seed),
+        "unet": lambda: recipes.unet((16, 20, 24), FEATURES, inputs=INPUTS, seed=seed),
+    }[recipe]()
+    *parts, last = cast("list[Part]", list(body.parts))
+    with seeded(seed + 1):
+        return Network(*parts, Readout(last.takes, FEATURES))
 
 
 def sections(conditioned: Conditioned, axis: int, lines: slice = slice(None)) -> Array:

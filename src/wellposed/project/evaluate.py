@@ -18,6 +18,7 @@ from wellposed.seismic.scores import rank_correlation, score
 if TYPE_CHECKING:
     from wellposed.seismic.condition import Conditioned
     from wellposed.seismic.horizons import Horizon
+    from wellposed.seismic.survey import Survey
     from wellposed.seismic.volume import Volume
 
 Floats = NDArray[np.float64]
@@ -63,12 +64,11 @@ def pooled(result: Result) -> dict[str, str]:
     return out
 
 
-def interpolated(picks: Picks, volume: Volume) -> Horizon:
+def interpolated(picks: Picks, survey: Survey) -> Horizon:
     """Linear interpolation of picks, with a std that grows with the distance to the nearest one."""
     from wellposed.seismic.horizons import Horizon
     from wellposed.seismic.interpolate import distance_to_picks, interpolate
 
-    survey = volume.survey
     i, j = picks.at(survey)
     shape = (survey.shape[0], survey.shape[1])
     twt = interpolate(i, j, picks.twt_ms, shape)
@@ -155,7 +155,7 @@ def _scores(
         )
     rivals = {
         "ours": read_horizon_csv(run.path("surfaces", f"{picks.name}.csv"), survey),
-        "interpolation": interpolated(picks, volume),
+        "interpolation": interpolated(picks, survey),
         "tracker": track(volume, picks, prepared=prepared),
     }
     distance = distance_to_picks(*picks.at(survey), (survey.shape[0], survey.shape[1]))[i, j]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from wellposed.atomic import written_whole
 from wellposed.errors import PickError
+from wellposed.interpretation.terms import Terms
 from wellposed.project.config import Project, told_project
 from wellposed.project.inputs import Say, findings, open_survey, project_picks, write_picks
 from wellposed.project.plan import plan
@@ -19,10 +24,11 @@ from wellposed.seismic.segy import write_segy
 from wellposed.seismic.volume import Source, Volume
 
 if TYPE_CHECKING:
+    from wellposed.interpretation.adapt import Adaptation
     from wellposed.interpretation.horizons import Prepared
     from wellposed.seismic.horizons import Horizon
 
-QUICK = 3  # sweeps of a surface that only has to be compared with hidden picks
+CACHE = "cache"  # what an interrupted run need not compute again; gone when it is finished
 
 
 def interpret_project(project: Project, out: str | Path, say: Say = print) -> Run:
@@ -32,8 +38,6 @@ def interpret_project(project: Project, out: str | Path, say: Say = print) -> Ru
 
     Raises:    a UserError before anything is written, where survey, picks, plan or folder are refused
     """
-    from wellposed.interpretation.horizons import prepare, solve
-
     volume = open_survey(project)
     horizons = project_picks(project, volume.survey)
     _enough(horizons)
@@ -47,20 +51,82 @@ def interpret_project(project: Project, out: str | Path, say: Say = print) -> Ru
             say(f"{out} is finished already: see {run.path('report.html')}")
             return run
         say(f"{volume.survey.describe()}; {len(horizons)} horizons; {expected}")
-        use_threads(project.run.threads)
-        prepared = prepare(volume)
-        for picks in horizons:
-            if picks.name not in run.record.setdefault("horizons", {}):
-                run.record["horizons"][picks.name] = _judged(prepared, picks)
-                run.note()
-            if not run.path("surfaces", f"{picks.name}.csv").exists():
-                write_surface(run, solve(prepared, picks))
-                run.note()
-            say(_said(run, picks))
+        _predict(run, volume, horizons, say)
         _report(run, volume, horizons, notes)
+        shutil.rmtree(run.path(CACHE), ignore_errors=True)
         run.note(finished=True, names=[p.name for p in horizons])
     say(f"report: {run.path('report.html')}")
     return run
+
+
+def _predict(run: Run, volume: Volume, horizons: list[Picks], say: Say) -> None:
+    """Every horizon that is not finished yet."""
+    from wellposed.interpretation.adapt import adapted
+    from wellposed.interpretation.horizons import describe, solve
+    from wellposed.interpretation.shipped import shipped
+
+    todo = [p for p in horizons if not run.path("surfaces", f"{p.name}.csv").exists()]
+    if not todo:
+        return
+    use_threads(run.project.run.threads)
+    learned = shipped()
+    prepared = _prepared(run, volume, say)
+    told = run.record.setdefault("horizons", {})
+    for n, picks in enumerate(todo):
+        described = describe(prepared, picks)
+        if picks.name not in told:
+            deadline = Deadline(run, n, len(todo))
+            told[picks.name] = _judged(
+                prepared, picks, adapted(prepared, described, picks, learned, deadline)
+            )
+            run.note()
+        terms = Terms(**told[picks.name]["terms"])
+        write_surface(run, solve(prepared, described, picks, learned, terms))
+        run.note()
+        say(_said(run, picks))
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """What is left of a run's time for the adaptation of one horizon, or how many epochs it gets.
+
+    The surfaces still to be made, one for each horizon left, come first: `fixed` seconds each.
+    """
+
+    run: Run
+    done: int
+    horizons: int
+
+    @property
+    def epochs(self) -> int | None:
+        """Epochs told, or None where the time decides."""
+        epochs = self.run.project.run.epochs
+        return None if epochs == "auto" else epochs
+
+    def seconds(self, fixed: float) -> float:
+        """Seconds that this horizon may spend."""
+        left = self.horizons - self.done
+        return (60 * self.run.project.run.minutes - self.run.seconds) / left - fixed
+
+
+def _prepared(run: Run, volume: Volume, say: Say) -> Prepared:
+    """What depends on the survey only; features that are finished are read again."""
+    from wellposed.interpretation.features import network_features
+    from wellposed.interpretation.horizons import Prepared
+    from wellposed.interpretation.shipped import shipped
+    from wellposed.seismic.condition import condition
+
+    conditioned = condition(volume.read(), volume.survey.live)
+    net = shipped().net
+    if net is None:
+        return Prepared(volume.survey, conditioned, None)
+    file = run.path(CACHE, "features.npy")
+    if not file.exists():
+        features = network_features(net, conditioned, say)
+        with written_whole(file) as partial, partial.open("wb") as f:
+            np.save(f, features)
+        run.note()
+    return Prepared(volume.survey, conditioned, np.load(file, mmap_mode="r"))
 
 
 def interpret(
@@ -98,8 +164,10 @@ def interpret(
 def use_threads(threads: int) -> None:
     """Tell the compiled code and torch how many threads to use."""
     import numba
+    import torch
 
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    torch.set_num_threads(threads)
 
 
 def _enough(horizons: list[Picks]) -> None:
@@ -113,27 +181,28 @@ def _enough(horizons: list[Picks]) -> None:
             )
 
 
-def _judged(prepared: Prepared, picks: Picks) -> dict[str, Any]:
-    """Phase of the picks, and errors at hidden picks beside those of the interpolation."""
+def _judged(prepared: Prepared, picks: Picks, adaptation: Adaptation) -> dict[str, Any]:
+    """Phase of the picks, what was adapted, and errors at hidden picks beside those of the interpolation."""
     from wellposed.interpretation.hold_out import folds, held_out
-    from wellposed.interpretation.horizons import solve
     from wellposed.project.evaluate import interpolated
     from wellposed.seismic.phase import phase_of_picks
     from wellposed.seismic.tracker import seeds
 
-    at = seeds(picks, prepared.volume.survey)
+    at = seeds(picks, prepared.survey)
     phase = phase_of_picks(prepared.conditioned.strong, at.i, at.x, at.sample)
     parts = folds(picks)
-    ours = held_out(picks, lambda p: solve(prepared, p, sweeps=QUICK), parts)
-    rival = held_out(picks, lambda p: interpolated(p, prepared.volume), parts)
+    rival = held_out(picks, lambda p: interpolated(p, prepared.survey), parts)
     return {
         "picks": len(picks),
         "phase": str(phase),
-        "held_out": {"ours": _mean(ours), "interpolation": _mean(rival), "folds": len(parts)},
+        "held_out": {"ours": adaptation.error, "interpolation": _mean(rival), "folds": len(parts)},
+        "terms": asdict(adaptation.terms),
+        "epochs": adaptation.records,
+        "adaptation": adaptation.story,
     }
 
 
-def _mean(errors: np.ndarray[Any, Any]) -> float | None:
+def _mean(errors: NDArray[np.float64]) -> float | None:
     return round(float(errors.mean()), 4) if len(errors) else None
 
 

@@ -92,6 +92,30 @@ def correlation_links(a: Array, band: Band, reach: int = 6, std: float = 4.0) ->
     return filled_links(band, reach, step, fill)
 
 
+def feature_links(features: NDArray[np.float16], band: Band, reach: int = 6) -> Links:
+    """1 - cosine of the features of neighbouring traces, relative to the best shift.
+
+    Shapes:    features (channel, inline, crossline, twt), of unit length
+    Cost:      (2 reach + 1) channels multiplications a sample of the band and direction
+    """
+    step = MOST / 255
+    last = features.shape[3] - 1
+
+    def fill(out: Bytes, i: int, axis: int) -> None:
+        count, _, size = out.shape
+        t = band.first[i, :count, None] + np.arange(-reach, size + reach)
+        there = np.clip(t, 0, last)
+        other = features[:, i + 1, :count] if axis == 0 else features[:, i, 1 : count + 1]
+        f = np.take_along_axis(features[:, i, :count], there[None, :, reach : size + reach], 2)
+        g = np.take_along_axis(other, there[None], 2).astype(np.float32)
+        here = f.astype(np.float32)
+        c = np.stack([(here * g[:, :, k : k + size]).sum(axis=0) for k in range(2 * reach + 1)], axis=1)
+        cost = (c.max(axis=1, keepdims=True) - c) / step
+        out[:] = np.minimum(cost + 0.5, 255).astype(np.uint8)
+
+    return filled_links(band, reach, step, fill)
+
+
 def filled_links(band: Band, reach: int, step: float, fill: Callable[[Bytes, int, int], None]) -> Links:
     """Links whose line i towards `axis` is filled by fill(out, i, axis): the seam for learned links."""
     ni, nx = band.first.shape

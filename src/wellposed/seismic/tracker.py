@@ -9,7 +9,7 @@ to these.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -144,11 +144,12 @@ def gather(
     exists: NDArray[np.bool_],
     settings: Tracker,
     picks: Seeds | None = None,
+    window: Band | None = None,
 ) -> Evidence:
     """Band, phase, correlation and links of one horizon.
 
     `at` may hold anchors beside the picks; then half of every template is that of the picks alone, and
-    they alone say what the phase is.
+    they alone say what the phase is. With a `window` the samples of its band are taken.
     """
     from wellposed.seismic.band import band_about
     from wellposed.seismic.evidence import carried, correlation, waveforms
@@ -156,6 +157,8 @@ def gather(
     from wellposed.seismic.phase import phase_of_picks
 
     band = band_about(at.i, at.x, at.sample, exists)
+    if window is not None:
+        band = replace(band, first=window.first, size=window.size)
     shape = (exists.shape[0], exists.shape[1])
 
     def template(s: Seeds) -> Array:

@@ -1,0 +1,109 @@
+"""Adaptation to a survey: the weights of the learned terms, kept only where hidden picks come out better.
+
+An epoch is one change of the weights, judged at every hidden pick. The order of the changes is fixed, so
+that a number of epochs gives the same result on every run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from wellposed.interpretation.hold_out import folds, held_out
+from wellposed.interpretation.horizons import Described, Prepared, solve
+from wellposed.interpretation.terms import Terms
+
+if TYPE_CHECKING:
+    from wellposed.interpretation.shipped import Shipped
+    from wellposed.seismic.horizons import Horizon
+    from wellposed.seismic.picks import Picks
+
+QUICK = 3  # sweeps of a surface that only has to be compared with hidden picks
+BETTER = 0.95  # share of the error that a change must bring it down to: less is chance
+RESERVE = 2.5  # quick surfaces that the full one takes
+
+
+class Budget(Protocol):
+    """How many epochs are told, or else how many seconds there are beside the fixed steps."""
+
+    @property
+    def epochs(self) -> int | None:
+        """Epochs told, or None where the time decides."""
+        ...
+
+    def seconds(self, fixed: float) -> float:
+        """Seconds left when the fixed steps take `fixed`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """The weights kept, the mean error at hidden picks in ms, and the story of the epochs."""
+
+    terms: Terms
+    error: float | None
+    records: list[dict[str, Any]]
+    story: str
+
+
+def adapted(
+    prepared: Prepared, described: Described, picks: Picks, shipped: Shipped, budget: Budget
+) -> Adaptation:
+    """Judge the shipped weights at hidden picks, then change them as long as the budget lasts.
+
+    Cost:      a quick surface for each fold and epoch
+    """
+    parts = folds(picks)
+
+    def judged(terms: Terms) -> float:
+        def hidden(rest: Picks) -> Horizon:
+            return solve(prepared, described, rest, shipped, terms, sweeps=QUICK, hidden=True)
+
+        return float(np.mean(held_out(picks, hidden, parts)))
+
+    start = time.monotonic()
+    best, error = shipped.terms, judged(shipped.terms)
+    records: list[dict[str, Any]] = [{"epoch": 0, "held_out": round(error, 4), **asdict(best)}]
+    each = time.monotonic() - start
+    fixed = RESERVE * each / max(len(parts), 1)
+    for epoch, change in enumerate(_changes(), 1):
+        if budget.epochs is not None and epoch > budget.epochs:
+            break
+        if budget.epochs is None and budget.seconds(fixed) < 1.2 * each:
+            break
+        tried = change(best)
+        found = judged(tried)
+        records.append({"epoch": epoch, "held_out": round(found, 4), **asdict(tried)})
+        if found < BETTER * error:
+            best, error = tried, found
+    return Adaptation(best, round(error, 4), records, _story(shipped.terms, best, records))
+
+
+def _changes() -> Iterator[Any]:
+    """The head's word counted more and less, then that of the learned links."""
+    for factor in (2.5, 0.3):
+        yield lambda t, f=factor: replace(
+            t, head_reflector=f * max(t.head_reflector, 0.02), head_boundary=f * t.head_boundary
+        )
+    for factor in (2.0, 0.0):
+        yield lambda t, f=factor: replace(
+            t, cosine_reflector=f * t.cosine_reflector, cosine_boundary=f * t.cosine_boundary
+        )
+
+
+def _story(before: Terms, after: Terms, records: list[dict[str, Any]]) -> str:
+    tried = len(records) - 1
+    if tried == 0:
+        return "Nothing was adapted: the fixed steps took the time, or no epoch was asked for."
+    first, last = records[0]["held_out"], min(r["held_out"] for r in records)
+    if before == after:
+        return (
+            f"{tried} adaptations tried; hidden picks came no nearer than {first} ms: shipped weights stand."
+        )
+    return (
+        f"Of {tried} adaptations the best brought the error at hidden picks from {first} to {last} ms: kept."
+    )

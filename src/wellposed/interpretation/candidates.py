@@ -1,0 +1,99 @@
+"""What the head reads at every place that a horizon may take: texture above and below, network features."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wellposed.seismic.texture import BROAD, HALO, LOCAL, WINDOWS, texture, texture_names
+
+if TYPE_CHECKING:
+    from wellposed.seismic.band import Band
+    from wellposed.seismic.condition import Conditioned
+
+Array = NDArray[np.float32]
+Half = NDArray[np.float16]
+Places = NDArray[Any]
+
+LINES = 24  # inlines described at once: bounds the memory of the texture
+MARGIN = 24  # samples beyond the band that averages and offsets reach
+SIDES = 6  # samples above and below at which network features are read
+
+
+def candidate_names(features: int) -> list[str]:
+    """Name every channel of `candidates`, in order."""
+    out = []
+    for n, window in enumerate(WINDOWS):
+        names = texture_names()[n * len(BROAD) : (n + 1) * len(BROAD)]
+        out += [f"{name} {side}" for side in ("above", "below") for name in names]
+        out.append(f"dip contrast {window.offset}")
+    out += list(LOCAL)
+    return out + [f"feature {k} {side}" for side in ("here", "above", "below") for k in range(features)]
+
+
+def candidates(conditioned: Conditioned, features: Half | None, band: Band, file: Path | None = None) -> Half:
+    """Texture and features at every place of a band, in memory or in a file of its own.
+
+    Shapes:    features (channel, inline, crossline, twt) -> (inline, crossline, D, channel), float16
+    Cost:      2 bytes a place and channel
+    """
+    ni, nx = band.first.shape
+    count = 0 if features is None else len(features)
+    shape = (ni, nx, band.size, len(candidate_names(count)))
+    out: Half
+    if file is None:
+        out = np.empty(shape, np.float16)
+    else:
+        out = np.lib.format.open_memmap(file, "w+", np.float16, shape)
+    for start in range(0, ni, LINES):
+        stop = min(ni, start + LINES)
+        out[start:stop] = _described(conditioned, features, band, start, stop)
+    return out
+
+
+def _described(c: Conditioned, features: Half | None, band: Band, start: int, stop: int) -> Half:
+    """Candidates of some inlines, from the part of the volume that they need."""
+    low, high = max(0, start - HALO), min(c.shape[0], stop + HALO)
+    samples = band.samples[start:stop]
+    top = max(0, int(samples.min()) - MARGIN)
+    bottom = min(c.shape[2], int(samples.max()) + MARGIN + 1)
+    part = np.s_[low:high, :, top:bottom]
+    cut = replace(
+        c,
+        strong=c.strong[part],
+        light=c.light[part],
+        dip_inline=c.dip_inline[part],
+        dip_crossline=c.dip_crossline[part],
+        live=c.live[low:high],
+    )
+    maps = texture(cut)[:, start - low : stop - low]
+    own = None if features is None else features[:, start:stop, :, top:bottom]
+    i, x = np.indices((*samples.shape[:2], 1))[:2]
+    return read_at(maps, own, i, x, samples - top)
+
+
+def read_at(maps: Array, features: Half | None, i: Places, x: Places, t: Places) -> Half:
+    """Candidates at samples t of traces (i, x).
+
+    Shapes:    maps (channel, inline, crossline, twt) as `texture` gives them; i, x, t that broadcast to
+               (..., D) -> (..., D, channel)
+    """
+
+    def at(volumes: NDArray[np.floating], shift: int) -> Array:
+        inside = np.clip(t + shift, 0, volumes.shape[3] - 1)
+        return np.moveaxis(volumes[:, i, x, inside], 0, -1).astype(np.float32)
+
+    columns: list[Array] = []
+    for n, window in enumerate(WINDOWS):
+        broad = maps[n * len(BROAD) : (n + 1) * len(BROAD)]
+        above, below = (at(broad, shift) for shift in (-window.offset, window.offset))
+        contrast = np.sqrt(((above[..., :2] - below[..., :2]) ** 2).sum(axis=-1, keepdims=True) + 1e-6)
+        columns += [above, below, contrast]
+    columns.append(at(maps[len(WINDOWS) * len(BROAD) :], 0))
+    if features is not None:
+        columns += [at(features, shift) for shift in (0, -SIDES, SIDES)]
+    return np.concatenate(columns, axis=-1).astype(np.float16)
