@@ -20,7 +20,7 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $@
 
 demo: $(STAMP)   ## the main job on a generated earth with known truth
-	@$(BIN)/python -m wellposed.project.demo --out demo
+	@$(BIN)/python -m wellposed.demo --out demo
 
 test: $(STAMP)   ## the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"

@@ -137,6 +137,24 @@ def export(
         print(path)
 
 
+@app.command()
+def pretrain(
+    out: Annotated[str, typer.Option(help="folder of the weights")],
+    recipe: Annotated[str, typer.Option(help="imex, residual or unet")] = "imex",
+    earths: Annotated[int, typer.Option(help="simulated earths to learn from")] = 70,
+    epochs: Annotated[int, typer.Option(help="epochs of the features")] = 50,
+    seed: Annotated[int, typer.Option(help="seed of everything random")] = 0,
+) -> None:
+    """Learn the shipped weights again, from simulated earths alone.
+
+    Example: wellposed pretrain --out weights
+    """
+    from wellposed.interpretation.pretrain import pretrain as learn
+
+    learn(Path(out), recipe=recipe, earths=earths, epochs=epochs, seed=seed, say=_say)
+    print(out)
+
+
 def main() -> None:
     """Run the command; a user's mistake ends it with four lines and exit status 2."""
     sys.exit(run(sys.argv[1:]))

@@ -60,8 +60,8 @@ def adapted(
     parts = folds(picks)
 
     def judged(terms: Terms) -> float:
-        def hidden(rest: Picks) -> Horizon:
-            return solve(prepared, described, rest, shipped, terms, sweeps=QUICK, hidden=True)
+        def hidden(rest: Picks, n: int) -> Horizon:
+            return solve(prepared, described, rest, shipped, terms, sweeps=QUICK, hidden=n)
 
         return float(np.mean(held_out(picks, hidden, parts)))
 

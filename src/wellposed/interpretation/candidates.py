@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,24 +35,20 @@ def candidate_names(features: int) -> list[str]:
     return out + [f"feature {k} {side}" for side in ("here", "above", "below") for k in range(features)]
 
 
-def candidates(conditioned: Conditioned, features: Half | None, band: Band, file: Path | None = None) -> Half:
-    """Texture and features at every place of a band, in memory or in a file of its own.
+def candidate_tiles(
+    conditioned: Conditioned, features: Half | None, band: Band, wanted: NDArray[np.bool_] | None = None
+) -> Iterator[tuple[slice, Half]]:
+    """Texture and features at every place of a band, some inlines at a time; those `wanted` alone if told.
 
-    Shapes:    features (channel, inline, crossline, twt) -> (inline, crossline, D, channel), float16
-    Cost:      2 bytes a place and channel
+    Shapes:    features (channel, inline, crossline, twt), wanted (inline,)
+               -> inlines, (inline, crossline, D, channel) in float16
+    Cost:      the texture of each tile and its halo
     """
-    ni, nx = band.first.shape
-    count = 0 if features is None else len(features)
-    shape = (ni, nx, band.size, len(candidate_names(count)))
-    out: Half
-    if file is None:
-        out = np.empty(shape, np.float16)
-    else:
-        out = np.lib.format.open_memmap(file, "w+", np.float16, shape)
+    ni = band.first.shape[0]
     for start in range(0, ni, LINES):
         stop = min(ni, start + LINES)
-        out[start:stop] = _described(conditioned, features, band, start, stop)
-    return out
+        if wanted is None or wanted[start:stop].any():
+            yield slice(start, stop), _described(conditioned, features, band, start, stop)
 
 
 def _described(c: Conditioned, features: Half | None, band: Band, start: int, stop: int) -> Half:

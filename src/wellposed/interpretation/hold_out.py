@@ -31,12 +31,15 @@ def folds(picks: Picks) -> list[NDArray[np.int64]]:
 
 
 def held_out(
-    picks: Picks, solve: Callable[[Picks], Horizon], parts: list[NDArray[np.int64]]
+    picks: Picks, solve: Callable[[Picks, int], Horizon], parts: list[NDArray[np.int64]]
 ) -> NDArray[np.float64]:
-    """Absolute error in ms at every pick of `parts`, predicted from the picks outside its part."""
+    """Absolute error in ms at every pick of `parts`, predicted from the picks outside its part.
+
+    `solve` gets the picks that are left, and the number of the part that is hidden.
+    """
     errors = []
-    for part in parts:
+    for n, part in enumerate(parts):
         hidden, rest = picks.take(part), picks.take(np.setdiff1d(np.arange(len(picks)), part))
-        horizon = solve(rest)
+        horizon = solve(rest, n)
         errors.append(np.abs(horizon.twt_ms[hidden.at(horizon.survey)] - hidden.twt_ms))
     return np.concatenate(errors) if errors else np.zeros(0)

@@ -9,15 +9,15 @@ The phase of the picks says which leads: a reflector follows its waveform, anoth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wellposed.interpretation.candidates import candidates
+from wellposed.interpretation.candidates import candidate_tiles
 from wellposed.interpretation.head import Columns, HeadPrior, log_density
 from wellposed.interpretation.terms import Terms
 from wellposed.seismic import tracker as t
@@ -34,9 +34,12 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 Half = NDArray[np.float16]
+Bytes = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
 
 MOST_PICKS = 400  # that the head is fitted on: more of them on a line say the same
+MOST_SAID = 16.0  # nats that a head can say against a place
+LEAST_STD = 0.5  # samples: a pick is not better than that
 CLIP = 4.0  # standard deviations beyond which a channel says nothing more
 
 
@@ -56,12 +59,16 @@ class Prepared:
 class Described:
     """What depends on the picks of a horizon through their band only, so that hidden picks cost little.
 
-    `anchors` carry the surface beyond the hull of all picks.
+    `anchors` carry the surface beyond the hull of all picks. `says[0]` is what the head fitted on all
+    picks says against each place of the band, in counts of `MOST_SAID / 255`; says[1 + n] what it says
+    when the picks of part n are hidden.
+
+    Shapes:    says (head, inline, crossline, D)
     """
 
     anchors: t.Seeds
     window: Band
-    candidates: Half
+    says: Bytes
 
 
 def prepare(volume: Volume, shipped: Shipped, conditioned: Conditioned | None = None) -> Prepared:
@@ -74,22 +81,24 @@ def prepare(volume: Volume, shipped: Shipped, conditioned: Conditioned | None = 
     return Prepared(volume.survey, c, features)
 
 
-def describe(prepared: Prepared, picks: Picks, file: Path | None = None) -> Described:
-    """The band of a horizon, and what its head may read there."""
+def describe(
+    prepared: Prepared, picks: Picks, shipped: Shipped, parts: Sequence[NDArray[np.int64]] = ()
+) -> Described:
+    """The band of a horizon, and what its head says there; also with some parts of the picks hidden."""
     survey, c = prepared.survey, prepared.conditioned
     at = t.seeds(picks, survey)
     settings = t.Tracker()
 
-    def surface(known: t.Seeds, exists: Flags) -> tuple[t.Found, Band]:
+    def tracked(known: t.Seeds, exists: Flags) -> tuple[t.Found, Band]:
         evidence = t.gather(c, known, exists, settings, at)
         costs = t.costs_of(evidence.phase, settings)
         unary = t.unary_costs(evidence, known, c.live, c.shape[2], costs)
         return t.solve(t.model_of(evidence, unary, costs), evidence, known, settings), evidence.band
 
-    known, n = anchored(at, survey.exists, surface), len(at.i)
+    known, n = anchored(at, survey.exists, tracked), len(at.i)
     window = band_about(known.i, known.x, known.sample, survey.exists)
     anchors = t.Seeds(known.i[n:], known.x[n:], known.sample[n:], known.std[n:])
-    return Described(anchors, window, candidates(c, prepared.features, window, file))
+    return Described(anchors, window, _said(prepared, window, at, shipped, parts))
 
 
 def solve(
@@ -99,11 +108,11 @@ def solve(
     shipped: Shipped,
     terms: Terms | None = None,
     sweeps: int = 20,
-    hidden: bool = False,
+    hidden: int | None = None,
 ) -> Horizon:
     """The surface through the picks, with its density, on every trace of the survey.
 
-    Where some picks are `hidden`, anchors are too: they were carried from all picks.
+    Where part `hidden` of the picks is hidden, all anchors are too: they were carried from all picks.
     """
     survey = prepared.survey
     terms, settings = terms or shipped.terms, t.Tracker(sweeps=sweeps)
@@ -118,20 +127,20 @@ def surface(
     shipped: Shipped,
     terms: Terms,
     settings: t.Tracker,
-    hidden: bool = False,
+    hidden: int | None = None,
 ) -> tuple[t.Evidence, t.Found]:
     """The surface in samples with the evidence it stands on, before trust is applied."""
     survey, c = prepared.survey, prepared.conditioned
     at = t.seeds(picks, survey)
-    known = at if hidden else _joined(at, described.anchors)
+    known = _joined(at, described.anchors) if hidden is None else at
     evidence = t.gather(c, known, survey.exists, settings, at, described.window)
     costs = t.costs_of(evidence.phase, settings)
     unary = t.unary_costs(evidence, known, c.live, c.shape[2], costs)
     head, cosine = terms.at(evidence.phase.weight)
     band = evidence.band
-    if head > 0 and len(at.i) > 1:
-        cost = head_cost(described.candidates, band, at, shipped.prior, shipped.scale, terms.cap)
-        unary += (head * c.live)[:, :, None].astype(np.float32) * cost
+    if head > 0:
+        said = described.says[0 if hidden is None else 1 + hidden].astype(np.float32) * (MOST_SAID / 255)
+        unary += (head * c.live)[:, :, None].astype(np.float32) * np.minimum(said, np.float32(terms.cap))
     if cosine > 0 and prepared.features is not None:
         from wellposed.seismic.links import feature_links
 
@@ -140,26 +149,43 @@ def surface(
     return evidence, t.solve(t.model_of(evidence, unary, costs), evidence, known, settings)
 
 
-def head_cost(
-    described: Half, band: Band, at: t.Seeds, prior: HeadPrior, scale: tuple[Array, Array], cap: float
-) -> Array:
-    """-log p of the head fitted on the picks, at most `cap` above its least, at every place of the band.
-
-    Shapes:    described (inline, crossline, D, channel) -> (inline, crossline, D)
-    """
-    chosen = np.unique(np.linspace(0, len(at.i) - 1, min(len(at.i), MOST_PICKS)).round().astype(int))
-    i, x = at.i[chosen], at.x[chosen]
-    place = torch.from_numpy((at.sample[chosen] - band.first[i, x]).astype(np.float32))
-    std = torch.from_numpy(np.maximum(at.std[chosen], 0.5).astype(np.float32))
-    read = torch.from_numpy(scaled(described[i, x], scale))
+def _said(
+    prepared: Prepared, window: Band, at: t.Seeds, shipped: Shipped, parts: Sequence[NDArray[np.int64]]
+) -> Bytes:
+    """What the heads say, all of them in one pass over the volume: see `Described`."""
+    c, n = prepared.conditioned, len(at.i)
+    out = np.zeros((1 + len(parts), *window.first.shape, window.size), np.uint8)
+    if n < 2:
+        return out
+    lines = np.bincount(at.i, minlength=len(window.first)) > 0
+    picked = np.empty((n, window.size, len(shipped.scale[0])), np.float32)
+    for tile, read in candidate_tiles(c, prepared.features, window, lines):
+        inside = (at.i >= tile.start) & (at.i < tile.stop)
+        picked[inside] = scaled(read[at.i[inside] - tile.start, at.x[inside]], shipped.scale)
+    kept = [np.setdiff1d(np.arange(n), part) for part in [np.zeros(0, np.int64), *parts]]
     with torch.no_grad():
-        heads, share = prior.fit(Columns(read, torch.zeros(read.shape[:2]), place, std))
-        out = np.empty((*band.first.shape, band.size), np.float32)
-        for line in range(len(out)):
-            features = torch.from_numpy(scaled(described[line], scale))
-            out[line] = -log_density(heads, share, features, torch.zeros(features.shape[:2])).numpy()
-    out -= out.min(axis=2, keepdims=True)
-    return np.minimum(out, np.float32(cap))
+        heads = [_fitted(picked, window, at, some, shipped.prior) for some in kept]
+        for tile, read in candidate_tiles(c, prepared.features, window):
+            features = torch.from_numpy(scaled(read, shipped.scale)).flatten(0, 1)
+            nothing = torch.zeros(features.shape[:2])
+            for k, (weights, share) in enumerate(heads):
+                cost = -log_density(weights, share, features, nothing)
+                cost -= cost.amin(dim=1, keepdim=True)
+                counts = (cost * (255 / MOST_SAID)).clamp(0, 255).to(torch.uint8)
+                out[k, tile] = counts.reshape(-1, *window.first.shape[1:], window.size).numpy()
+    return out
+
+
+def _fitted(
+    picked: Array, window: Band, at: t.Seeds, some: NDArray[np.int64], prior: HeadPrior
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The heads of all kinds, fitted on some of the picks."""
+    thinned = some[np.unique(np.linspace(0, len(some) - 1, min(len(some), MOST_PICKS)).round().astype(int))]
+    place = at.sample[thinned] - window.first[at.i[thinned], at.x[thinned]]
+    std = np.maximum(at.std[thinned], LEAST_STD)
+    read = torch.from_numpy(picked[thinned])
+    place_, std_ = (torch.from_numpy(v.astype(np.float32)) for v in (place, std))
+    return prior.fit(Columns(read, torch.zeros(read.shape[:2]), place_, std_))
 
 
 def scaled(described: Half, scale: tuple[Array, Array]) -> Array:

@@ -9,13 +9,23 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from wellposed.errors import StructureError
 from wellposed.interpretation.features import unit
 from wellposed.learning.labels import Labels
 from wellposed.learning.objective import Objective, Scope
 
 
+def matching() -> Objective:
+    """Find in other columns of a section the place that a pick shows.
+
+    For stochastic fits only: features enter it twice, so no convex curvature bounds it, and it is kept
+    out of the catalogue of objectives for which the laws of curvature hold.
+    """
+    return _Matching()
+
+
 @dataclass(frozen=True)
-class Matching(Objective):
+class _Matching(Objective):
     """-log sum_t p(t) N(place; t, std) in other columns of a section.
 
         p = softmax_t(sharpness <f(pick), f(column, t)>),    f of length one
@@ -55,11 +65,13 @@ class Matching(Objective):
         return -(likelihood * both).sum() / both.sum().clamp_min(1)
 
     def curvature(self, prediction: Tensor, labels: Labels, v: Tensor) -> Tensor:
-        """Gauss-Newton curvature of the objective in the prediction, by two derivatives of its value.
-
-        Not used in pre-training, which is stochastic; symmetric, and non-negative to leading order.
-        """
-        raise NotImplementedError
+        """Refuse: there is no bound, see `matching`."""
+        raise StructureError(
+            "matching has no curvature that bounds it",
+            given="a method of second order",
+            expected="stochastic gradients",
+            way_out="use wellposed.fit",
+        )
 
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, nn.Module, Tensor, Labels]]:

@@ -1,6 +1,6 @@
 """Everything that the package learns before it sees a survey, from simulated earths alone.
 
-features   sections: find the horizon of a pick in other columns (Matching)
+features   sections: find the horizon of a pick in other columns (matching)
 head       its prior, through Newton's method on picks, judged on other columns
 terms      weights of the learned terms, by the error of surfaces
 trust      std and existence, by the errors of surfaces
@@ -24,7 +24,7 @@ from wellposed.interpretation import horizons as h
 from wellposed.interpretation.features import feature_network, network_features
 from wellposed.interpretation.head import Columns, HeadPrior, information, log_density
 from wellposed.interpretation.lessons import Lesson, Question, lesson, picks_of, questions, section_batch
-from wellposed.interpretation.matching import Matching
+from wellposed.interpretation.matching import matching
 from wellposed.interpretation.shipped import HEAD, NET, Shipped, write_shipped
 from wellposed.interpretation.terms import Terms
 from wellposed.interpretation.trust import SIGNS, Trust, signs
@@ -35,7 +35,7 @@ from wellposed.seismic.tracker import Tracker
 Floats = NDArray[np.float64]
 Say = Callable[[str], None]
 
-EPOCHS, SECTIONS = 60, 96  # of the features; sections of an epoch
+EARTHS, EPOCHS, SECTIONS = 70, 50, 96  # of the features; sections of an epoch
 HELD_OUT = 8  # earths that features and head are never fitted on
 STEPS, BATCH = 400, 6  # of the head's prior; horizons of a step
 NO_WAVEFORM = 4  # of the horizons of a step: those whose picks are no waveform teach the head most
@@ -95,7 +95,7 @@ def features(
     def sections(epoch_seed: int) -> tuple[Tensor, Any]:
         return section_batch(learned, SECTIONS, epoch_seed)
 
-    run = fit(net, Matching(), sections, epochs=epochs, seed=seed, rate=OneCycle(3e-3, epochs), held_out=test)
+    run = fit(net, matching(), sections, epochs=epochs, seed=seed, rate=OneCycle(3e-3, epochs), held_out=test)
     for record in run:
         if record.epoch % 5 == 4:
             say(f"features {record}")
@@ -186,7 +186,7 @@ def _cases(lessons: Sequence[Lesson], shipped: Shipped, seed: int) -> Iterator[C
             kind = ("two inlines", "scattered")[count % 2]
             picks = picks_of(some.earth, name, kind, seed)
             if picks is not None:
-                yield prepared, h.describe(prepared, picks), picks, truth
+                yield prepared, h.describe(prepared, picks, shipped), picks, truth
 
 
 def _best_terms(shipped: Shipped, cases: Sequence[Case]) -> Terms:

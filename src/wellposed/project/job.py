@@ -62,6 +62,7 @@ def interpret_project(project: Project, out: str | Path, say: Say = print) -> Ru
 def _predict(run: Run, volume: Volume, horizons: list[Picks], say: Say) -> None:
     """Every horizon that is not finished yet."""
     from wellposed.interpretation.adapt import adapted
+    from wellposed.interpretation.hold_out import folds
     from wellposed.interpretation.horizons import describe, solve
     from wellposed.interpretation.shipped import shipped
 
@@ -73,7 +74,7 @@ def _predict(run: Run, volume: Volume, horizons: list[Picks], say: Say) -> None:
     prepared = _prepared(run, volume, say)
     told = run.record.setdefault("horizons", {})
     for n, picks in enumerate(todo):
-        described = describe(prepared, picks)
+        described = describe(prepared, picks, learned, () if picks.name in told else folds(picks))
         if picks.name not in told:
             deadline = Deadline(run, n, len(todo))
             told[picks.name] = _judged(
@@ -191,7 +192,7 @@ def _judged(prepared: Prepared, picks: Picks, adaptation: Adaptation) -> dict[st
     at = seeds(picks, prepared.survey)
     phase = phase_of_picks(prepared.conditioned.strong, at.i, at.x, at.sample)
     parts = folds(picks)
-    rival = held_out(picks, lambda p: interpolated(p, prepared.survey), parts)
+    rival = held_out(picks, lambda p, n: interpolated(p, prepared.survey), parts)
     return {
         "picks": len(picks),
         "phase": str(phase),

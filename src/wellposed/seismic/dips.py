@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+
+from wellposed.seismic.compiled import compiled
 
 Array = NDArray[np.float32]
 
@@ -52,7 +53,7 @@ def _slope(a: Array, axis: int) -> Array:
     return np.asarray(np.gradient(a, axis=axis), np.float32)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def steered_mean(a: Array, dip_inline: Array, dip_crossline: Array, radius: int, std: float) -> Array:
     """Gaussian average over (2 radius + 1)^2 traces, each read where the local dip leads to.
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from wellposed.seismic.compiled import compiled
 from wellposed.seismic.condition import workers
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _over_lines(work: Callable[[int], None], lines: int) -> None:
         list(pool.map(work, range(lines)))
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _carry_line(values: Array, places: Places, i: int, reach: float, each: int, out: Array) -> None:
     nearest, which = np.empty((4, each), np.float32), np.empty((4, each), np.int64)
     for x in range(out.shape[0]):
@@ -114,7 +114,7 @@ def _carry_line(values: Array, places: Places, i: int, reach: float, each: int, 
         out[x] /= total
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _correlate_line(a: Array, first: NDArray[np.int32], template: Array, taper: Array, out: Array) -> None:
     count, size = out.shape
     window = taper.size

@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from wellposed.errors import ShapeError
+from wellposed.seismic.compiled import compiled
 from wellposed.seismic.condition import workers
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def gaussian_window(std: float) -> Array:
     return np.asarray(w / w.sum(), np.float32)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _mixed(a: Bytes, b: Bytes, wa: float, wb: float) -> Bytes:
     out = np.empty_like(a)
     fa, fb, fo = a.ravel(), b.ravel(), out.ravel()
@@ -143,7 +143,7 @@ def _mixed(a: Bytes, b: Bytes, wa: float, wb: float) -> Bytes:
     return out
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _excerpt(trace: Array, start: int, out: Array) -> None:
     """out[n] = trace[start + n], zero outside the trace."""
     for n in range(out.size):
@@ -151,7 +151,7 @@ def _excerpt(trace: Array, start: int, out: Array) -> None:
         out[n] = trace[k] if 0 <= k < trace.size else np.float32(0)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _average(v: Array, window: Array, out: Array) -> None:
     """out[n] = sum_w window[w] v[n + w]."""
     out[:] = 0
@@ -160,7 +160,7 @@ def _average(v: Array, window: Array, out: Array) -> None:
             out[n] += window[w] * v[n + w]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _link_line(
     a: Array, first: NDArray[np.int32], i: int, axis: int, reach: int, window: Array, scale: float, out: Bytes
 ) -> None:

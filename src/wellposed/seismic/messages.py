@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from wellposed.seismic.compiled import compiled
 
 Array = NDArray[np.float32]
 FAR = np.float32(1e9)  # a cost that no surface pays
@@ -53,14 +54,14 @@ def tables(g: Graph, inverse_temperature: float) -> Tables:
     return Tables(np.float32(b), link, np.float32(np.exp(-b * g.cap)), np.float32(np.exp(-b * g.growth)))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _price(g: Graph, slope: float, k: int) -> np.float32:
     """The price of a step of k samples without its link."""
     away = np.float32(k) - slope
     return g.slant * abs(away) + g.quad * away * away
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _spread_least(h: Array, growth: float, near: Array) -> None:
     """near[c] = min_d h[d] + growth |c - d|."""
     near[0] = h[0]
@@ -70,7 +71,7 @@ def _spread_least(h: Array, growth: float, near: Array) -> None:
         near[c] = min(near[c], near[c + 1] + growth)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _min_send(
     g: Graph, h: Array, shift: int, link: Array, slope: float, later: bool, near: Array, out: Array
 ) -> float:
@@ -104,7 +105,7 @@ def _min_send(
     return least
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _gather(g: Graph, i: int, x: int, messages: Array, total: Array) -> np.float32:
     """Own cost and all messages of a trace, with the minimum taken off and returned."""
     least = FAR
@@ -117,7 +118,7 @@ def _gather(g: Graph, i: int, x: int, messages: Array, total: Array) -> np.float
     return least
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def min_forth(g: Graph, messages: Array) -> None:
     """Every trace sends to the next inline and the next crossline."""
     ni, nx, size = g.unary.shape
@@ -137,7 +138,7 @@ def min_forth(g: Graph, messages: Array) -> None:
                 _min_send(g, h, shift, g.crossline[i, x], slope, True, near, messages[LEFT, i, x + 1])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def min_back(g: Graph, messages: Array) -> float:
     """Every trace sends to the previous ones; returns the lower bound of the energy."""
     ni, nx, size = g.unary.shape
@@ -163,7 +164,7 @@ def min_back(g: Graph, messages: Array) -> float:
     return bound
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _pair(g: Graph, link: Array, slope: float, d: int, k: int) -> np.float32:
     """Cost of the step of k samples from place d of the trace of the lower number."""
     reach = link.shape[0] // 2
@@ -173,7 +174,7 @@ def _pair(g: Graph, link: Array, slope: float, d: int, k: int) -> np.float32:
     return min(jump, g.step * link[k + reach, d] + _price(g, slope, k))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def decode(g: Graph, messages: Array) -> NDArray[np.int64]:
     """The best place of each trace given those already decided before it and the messages after it."""
     ni, nx, size = g.unary.shape
@@ -199,7 +200,7 @@ def decode(g: Graph, messages: Array) -> NDArray[np.int64]:
     return place
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def energy(g: Graph, place: NDArray[np.int64]) -> float:
     """The energy of the surface at these places of the band."""
     ni, nx, _ = g.unary.shape
@@ -220,7 +221,7 @@ def energy(g: Graph, place: NDArray[np.int64]) -> float:
     return total
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _spread_sum(h: Array, growth: float, near: Array) -> None:
     """near[c] = sum_d h[d] growth^|c - d|."""
     running = np.float32(0)
@@ -233,7 +234,7 @@ def _spread_sum(h: Array, growth: float, near: Array) -> None:
         running = (running + h[c]) * growth
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _sum_send(
     g: Graph,
     table: Tables,
@@ -274,7 +275,7 @@ def _sum_send(
         out[d] = max(out[d] / most, TINY)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _product(g: Graph, weight: Array, i: int, x: int, messages: Array, total: Array) -> None:
     """Weight (product of the messages)^share, its largest value one."""
     most = TINY
@@ -289,7 +290,7 @@ def _product(g: Graph, weight: Array, i: int, x: int, messages: Array, total: Ar
         total[d] = max(total[d] / most, TINY)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def sum_forth(g: Graph, weight: Array, table: Tables, messages: Array) -> None:
     """Every trace sends to the next inline and the next crossline."""
     ni, nx, size = weight.shape
@@ -309,7 +310,7 @@ def sum_forth(g: Graph, weight: Array, table: Tables, messages: Array) -> None:
                 _sum_send(g, table, h, shift, g.crossline[i, x], slope, True, near, messages[LEFT, i, x + 1])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def sum_back(g: Graph, weight: Array, table: Tables, messages: Array) -> None:
     """Every trace sends to the previous inline and the previous crossline."""
     ni, nx, size = weight.shape
@@ -333,7 +334,7 @@ def sum_back(g: Graph, weight: Array, table: Tables, messages: Array) -> None:
                 )
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def belief(g: Graph, weight: Array, messages: Array) -> Array:
     """Weight (product of the messages)^share, normalised on every trace."""
     out = np.empty_like(weight)
