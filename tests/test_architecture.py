@@ -75,7 +75,8 @@ def test_an_upward_import_is_seen(tmp_path):
     ],
 )
 def test_light_imports_stay_light(code, heavy):
-    check = f"{code}; import sys; found = {set(heavy.split())} & set(sys.modules); sys.exit(str(found) if found else 0)"
+    found = f"found = {set(heavy.split())} & set(sys.modules)"
+    check = f"{code}; import sys; {found}; sys.exit(str(found) if found else 0)"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -7,7 +7,7 @@ that a number of epochs gives the same result on every run.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from wellposed.interpretation.shipped import Shipped
     from wellposed.seismic.horizons import Horizon
     from wellposed.seismic.picks import Picks
+
+Record = dict[str, Any]
 
 QUICK = 3  # sweeps of a surface that only has to be compared with hidden picks
 BETTER = 0.95  # share of the error that a change must bring it down to: less is chance
@@ -46,41 +48,56 @@ class Adaptation:
 
     terms: Terms
     error: float | None
-    records: list[dict[str, Any]]
+    records: list[Record]
     story: str
 
 
 def adapted(
-    prepared: Prepared, described: Described, picks: Picks, shipped: Shipped, budget: Budget
+    prepared: Prepared,
+    described: Described,
+    picks: Picks,
+    shipped: Shipped,
+    budget: Budget,
+    done: Sequence[Record] = (),
+    keep: Callable[[list[Record]], None] = lambda records: None,
 ) -> Adaptation:
     """Judge the shipped weights at hidden picks, then change them as long as the budget lasts.
+
+    Epochs that were `done` before an interruption are not judged again; `keep` gets the records of each.
 
     Cost:      a quick surface for each fold and epoch
     """
     parts = folds(picks)
+    records: list[Record] = []
+    each = 0.0
 
     def judged(terms: Terms) -> float:
         def hidden(rest: Picks, n: int) -> Horizon:
             return solve(prepared, described, rest, shipped, terms, sweeps=QUICK, hidden=n)
 
-        return float(np.mean(held_out(picks, hidden, parts)))
+        nonlocal each
+        start = time.monotonic()
+        if len(records) < len(done):
+            found = float(done[len(records)]["held_out"])
+        else:
+            found = round(float(np.mean(held_out(picks, hidden, parts))), 4)
+            each = time.monotonic() - start
+        records.append({"epoch": len(records), "held_out": found, **asdict(terms)})
+        keep(records)
+        return found
 
-    start = time.monotonic()
-    best, error = shipped.terms, judged(shipped.terms)
-    records: list[dict[str, Any]] = [{"epoch": 0, "held_out": round(error, 4), **asdict(best)}]
-    each = time.monotonic() - start
-    fixed = RESERVE * each / max(len(parts), 1)
+    best = shipped.terms
+    error = judged(best)
     for epoch, change in enumerate(_changes(), 1):
         if budget.epochs is not None and epoch > budget.epochs:
             break
-        if budget.epochs is None and budget.seconds(fixed) < 1.2 * each:
+        if budget.epochs is None and budget.seconds(RESERVE * each / max(len(parts), 1)) < 1.2 * each:
             break
         tried = change(best)
         found = judged(tried)
-        records.append({"epoch": epoch, "held_out": round(found, 4), **asdict(tried)})
         if found < BETTER * error:
             best, error = tried, found
-    return Adaptation(best, round(error, 4), records, _story(shipped.terms, best, records))
+    return Adaptation(best, error, records, _story(shipped.terms, best, records))
 
 
 def _changes() -> Iterator[Any]:
@@ -95,7 +112,7 @@ def _changes() -> Iterator[Any]:
         )
 
 
-def _story(before: Terms, after: Terms, records: list[dict[str, Any]]) -> str:
+def _story(before: Terms, after: Terms, records: list[Record]) -> str:
     tried = len(records) - 1
     if tried == 0:
         return "Nothing was adapted: the fixed steps took the time, or no epoch was asked for."

@@ -111,7 +111,7 @@ def _chapter(run: Run, volume: Volume, picks: Picks, horizon: Horizon) -> list[s
         parts.append(f"<div class=pair>{''.join(_image(f, f'map of {picks.name}') for f in maps)}</div>")
     records = told.get("epochs") or []
     if len(records) > 1:
-        parts.append(_image(figures.losses(records), "loss curves"))
+        parts.append(_image(figures.epochs(records), "error at hidden picks by epoch"))
     parts.append(
         f"<p class=note>{html.escape(told.get('adaptation', 'Nothing was trained on this survey.'))}</p>"
     )

@@ -1,0 +1,214 @@
+"""How good the job is: real lines, a real volume, generated earths; ours beside interpolation and tracker.
+
+    python benchmarks/horizons.py lines DATA     Penobscot crossline 1155, F3 inline 110 (folders of DATA)
+    python benchmarks/horizons.py parihaka DATA  the window of Parihaka, three horizons in a run
+    python benchmarks/horizons.py earths [--count 5] [--shape 64 128 256]
+    python benchmarks/horizons.py ablation [--count 5]  which term does what, on generated earths
+
+Prints a table in Markdown; --json FILE keeps the numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+LINES = [
+    ("Penobscot, 8 picks", "penobscot_line/penobscot_xl1155.sgy", "picks_8", "horizon_B_to_inline_1300"),
+    ("Penobscot, 3 picks", "penobscot_line/penobscot_xl1155.sgy", "picks_3", "horizon_B_to_inline_1300"),
+    ("F3, 5 picks", "f3_lines/f3_il110_il111.sgy", "picks_il110_5", "horizon_il110"),
+    ("F3, every 60th", "f3_lines/f3_il110_il111.sgy", "picks_il110_every60", "horizon_il110"),
+    ("F3, to crossline 500", "f3_lines/f3_il110_il111.sgy", "picks_il110_to_500", "horizon_il110"),
+]
+METHODS = ("interpolation", "tracker", "ours")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["lines", "parihaka", "earths", "ablation"])
+    parser.add_argument("data", nargs="?", type=Path, help="folder with the real data")
+    parser.add_argument("--count", type=int, default=5, help="earths of each difficulty")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first earth")
+    parser.add_argument("--shape", type=int, nargs=3, default=(64, 128, 256))
+    parser.add_argument("--epochs", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    if given.what == "lines":
+        found = lines(given.data, given.epochs)
+    elif given.what == "parihaka":
+        found = parihaka(given.data, given.epochs)
+    else:
+        measure = earth_scores if given.what == "earths" else earth_ablation
+        found = earths(measure, given.count, given.first, tuple(given.shape))
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=1))
+
+
+def job(survey: Path, picks: list[Path], truths: list[str], epochs: int) -> tuple[dict[str, Any], float]:
+    """Result of the job, evaluated, and its seconds."""
+    from wellposed.project import evaluate_run, interpret_project
+    from wellposed.project.config import told_project
+
+    asked = {"survey": {"file": survey}, "horizons": [{"picks": p} for p in picks], "run": {"epochs": epochs}}
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        interpret_project(told_project(asked), Path(folder) / "run", lambda text: None)
+        seconds = time.perf_counter() - start
+        return evaluate_run(Path(folder) / "run", truths), seconds
+
+
+def lines(data: Path, epochs: int) -> dict[str, Any]:
+    print("| line | " + " | ".join(f"{m}: MAE ms, within 8 ms" for m in METHODS) + " | one std | seconds |")
+    print("|---|" + "---|" * (len(METHODS) + 2))
+    out = {}
+    for title, survey, picks, truth in LINES:
+        folder = data / Path(survey).parent
+        result, seconds = job(
+            data / survey, [folder / f"{picks}.csv"], [str(folder / f"{truth}.csv")], epochs
+        )
+        scores = next(iter(result.values()))
+        cells = [f"{scores[m]['mae_ms']:.2f}, {100 * scores[m]['within_8ms']:.1f} %" for m in METHODS]
+        print(
+            f"| {title} | {' | '.join(cells)} | {scores['ours']['cover_1std']:.2f} | {seconds:.0f} |",
+            flush=True,
+        )
+        out[title] = scores
+    return out
+
+
+def parihaka(data: Path, epochs: int) -> dict[str, Any]:
+    folder, out = data / "parihaka", {}
+    print(
+        "| picks | horizon | "
+        + " | ".join(f"{m}: within one sample, MAE ms" for m in METHODS)
+        + " | one std |"
+    )
+    print("|---|---|" + "---|" * (len(METHODS) + 1))
+    for kind in ("two_inlines", "12"):
+        picks = [folder / f"picks_{h}_{kind}.csv" for h in "KBG"]
+        truths = [f"picks_{h}_{kind}={folder / f'reference_{h}.csv'}" for h in "KG"]
+        result, seconds = job(folder / "parihaka_window.sgy", picks, truths, epochs)
+        for name, s in result.items():
+            cells = [f"{100 * s[m]['within_1']:.1f} %, {s[m]['mae_ms']:.2f}" for m in METHODS]
+            missed = 100 * s["ours"]["missed"] / s["ours"]["n"]
+            cover = f"{s['ours']['cover_1std']:.2f}"
+            print(f"| {kind} | {name.split('_')[1]} | {' | '.join(cells)} | {cover}, missed {missed:.1f} % |")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        print(
+            f"\n{kind}: three horizons in {seconds:.0f} s, peak of this process {peak:.1f} GB\n", flush=True
+        )
+        out[kind] = result | {"seconds": seconds}
+    return out
+
+
+def earths(measure: Any, count: int, first: int, shape: tuple[int, int, int]) -> dict[str, Any]:
+    """Mean errors by difficulty and horizon, each measured on every earth with both kinds of picks."""
+    rows: dict[tuple[str, str, str], list[dict[str, float]]] = defaultdict(list)
+    for difficulty in ("easy", "middle", "hard"):
+        for seed in range(first, first + count):
+            for name, kind, scores in measure(difficulty, seed, shape):
+                rows[difficulty, kind, name].append(scores)
+    keys = list(next(iter(rows.values()))[0])
+    print(f"| earths | picks | horizon | n | {' | '.join(keys)} |\n|---|---|---|---|{'---|' * len(keys)}")
+    out = {}
+    for (difficulty, kind, name), found in rows.items():
+        means = {k: float(np.mean([f[k] for f in found])) for k in keys}
+        print(
+            f"| {difficulty} | {kind} | {name} | {len(found)} | "
+            + " | ".join(f"{v:.2f}" for v in means.values())
+            + " |"
+        )
+        out[f"{difficulty}, {kind}, {name}"] = means | {"n": len(found)}
+    return out
+
+
+def cases(difficulty: str, seed: int, shape: tuple[int, int, int]) -> Any:
+    """Everything that is needed to solve each horizon of an earth."""
+    from wellposed.errors import PickError
+    from wellposed.interpretation.horizons import describe, prepare
+    from wellposed.interpretation.shipped import shipped
+    from wellposed.seismic.synthetic import make_earth, picks_on_lines, picks_scattered
+
+    earth = make_earth(shape, difficulty=difficulty, seed=90_000 + seed)
+    prepared = prepare(earth.volume, shipped())
+    for name, truth in earth.horizons.items():
+        for kind in ("two inlines", "12 scattered"):
+            try:
+                if kind == "two inlines":
+                    picks = picks_on_lines(earth, name, inlines=2, noise_ms=1.0, seed=seed)
+                else:
+                    picks = picks_scattered(earth, name, count=12, noise_ms=1.0, seed=seed)
+            except PickError:
+                continue
+            if len(picks) >= 4:
+                yield earth, prepared, name, kind, picks, truth, describe(prepared, picks, shipped())
+
+
+def earth_scores(difficulty: str, seed: int, shape: tuple[int, int, int]) -> Any:
+    from wellposed.interpretation.horizons import solve
+    from wellposed.interpretation.shipped import shipped
+    from wellposed.project.evaluate import interpolated
+    from wellposed.seismic.scores import rank_correlation
+    from wellposed.seismic.tracker import track
+
+    for earth, prepared, name, kind, picks, truth, described in cases(difficulty, seed, shape):
+        asked = np.isfinite(truth)
+        asked[picks.at(prepared.survey)] = False
+        ours = solve(prepared, described, picks, shipped())
+        error = np.abs(ours.twt_ms - truth)[asked]
+        straight = interpolated(picks, prepared.survey)
+        tracked = track(earth.volume, picks, prepared=prepared.conditioned)
+        std, far = ours.twt_std_ms[asked], straight.twt_std_ms[asked]
+        yield (
+            name,
+            kind,
+            {
+                "interpolation": float(np.abs(straight.twt_ms - truth)[asked].mean()),
+                "tracker": float(np.abs(tracked.twt_ms - truth)[asked].mean()),
+                "ours": float(error.mean()),
+                "within one sample": float((error <= 4).mean()),
+                "missed": float((~ours.exists)[asked].mean()),
+                "one std": float((error <= std).mean()),
+                "rank of std": rank_correlation(std, error),
+                "rank of distance": rank_correlation(far, error),
+            },
+        )
+
+
+def earth_ablation(difficulty: str, seed: int, shape: tuple[int, int, int]) -> Any:
+    from wellposed.interpretation.horizons import solve
+    from wellposed.interpretation.shipped import shipped
+
+    terms = shipped().terms
+    on = replace(terms, cosine_reflector=max(terms.cosine_reflector, 0.5), cosine_boundary=0.3)
+    without = {"head_reflector": 0.0, "head_boundary": 0.0}
+    variants = {
+        "correlation": replace(terms, **without, cosine_reflector=0.0, cosine_boundary=0.0),
+        "correlation and head": replace(terms, cosine_reflector=0.0, cosine_boundary=0.0),
+        "correlation and learned links": replace(on, **without),
+        "all": on,
+        "shipped": terms,
+    }
+    for _, prepared, name, kind, picks, truth, described in cases(difficulty, seed, shape):
+        asked = np.isfinite(truth)
+        asked[picks.at(prepared.survey)] = False
+        found = {}
+        for variant, weights in variants.items():
+            z = solve(prepared, described, picks, shipped(), weights).twt_ms
+            found[variant] = float(np.abs(z - truth)[asked].mean())
+        yield name, kind, found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""Where seismic and networks meet: features, the head, hidden picks, trust, shipped weights."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from small import small_volume, times
+from wellposed.errors import StructureError
+from wellposed.interpretation.adapt import adapted
+from wellposed.interpretation.candidates import candidate_names, candidate_tiles
+from wellposed.interpretation.features import feature_network, network_features, section_axes, sections
+from wellposed.interpretation.head import Columns, HeadPrior, information, log_density
+from wellposed.interpretation.hold_out import BLOCKS, folds, held_out
+from wellposed.interpretation.horizons import describe, prepare, solve
+from wellposed.interpretation.lessons import Lesson, picks_of, section_batch
+from wellposed.interpretation.matching import matching
+from wellposed.interpretation.pretrain import _logistic_regression, _quantile_regression
+from wellposed.interpretation.shipped import FOLDER, MANIFEST, read_shipped, shipped, write_shipped
+from wellposed.interpretation.trust import stretched
+from wellposed.learning import Labels
+from wellposed.seismic.condition import condition
+from wellposed.seismic.horizons import Density
+from wellposed.seismic.picks import Picks
+from wellposed.seismic.synthetic import make_earth
+from wellposed.seismic.tiles import tiles
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "overlap"), [(10, 20, 4), (100, 32, 8), (33, 32, 8), (951, 512, 64)]
+)
+def test_blended_windows_sum_to_one(size, width, overlap):
+    total = np.zeros(size)
+    for tile in tiles(size, width, overlap):
+        assert tile.stop - tile.start == len(tile.weight) <= width
+        total[tile.start : tile.stop] += tile.weight
+    np.testing.assert_allclose(total, 1, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    return prepare(small_volume(), shipped())
+
+
+def some_picks(cells=((2, 1), (2, 8), (2, 14), (9, 3), (9, 12), (5, 5))):
+    s = small_volume().survey
+    i, j = np.array(cells).T
+    return Picks("top", s.inline[i], s.crossline[j], times("top")[i, j], np.full(len(i), 4.0))
+
+
+def test_features_are_unit_and_do_not_depend_on_how_many_lines_go_at_once(prepared, monkeypatch):
+    f = prepared.features.astype(np.float32)
+    assert f.shape[1:] == prepared.conditioned.shape
+    assert float(np.linalg.norm(f, axis=0).max()) <= 1.01
+    monkeypatch.setattr("wellposed.interpretation.features.AT_ONCE", 1)
+    again = network_features(shipped().net, prepared.conditioned).astype(np.float32)
+    np.testing.assert_allclose(again, f, atol=2e-3)
+
+
+def test_sections_of_both_directions_show_the_same_amplitudes(prepared):
+    c = prepared.conditioned
+    inline, crossline = sections(c, 1), sections(c, 0)
+    np.testing.assert_array_equal(inline[3, 0, 7], crossline[7, 0, 3])
+    np.testing.assert_array_equal(inline[3, 2, 7], np.clip(c.dip_crossline[3, 7], -5, 5))
+    np.testing.assert_array_equal(crossline[7, 2, 3], np.clip(c.dip_inline[3, 7], -5, 5))
+    assert section_axes((1, 40, 60)) == [1]
+    assert section_axes((40, 1, 60)) == [0]
+    assert section_axes((40, 40, 60)) == [1, 0]
+
+
+def test_candidates_have_their_names_and_do_not_depend_on_tiles(prepared, monkeypatch):
+    d = describe(prepared, some_picks(), shipped())
+    whole = np.concatenate(
+        [read for _, read in candidate_tiles(prepared.conditioned, prepared.features, d.window)]
+    )
+    assert whole.shape[3] == len(candidate_names(len(prepared.features))) == len(shipped().scale[0])
+    monkeypatch.setattr("wellposed.interpretation.candidates.LINES", 4)
+    parts = np.concatenate(
+        [read for _, read in candidate_tiles(prepared.conditioned, prepared.features, d.window)]
+    )
+    np.testing.assert_allclose(parts.astype(float), whole.astype(float), atol=0.03, rtol=0.03)
+
+
+def test_matching_prefers_features_that_know_the_place():
+    place = torch.tensor([10.0, 20.0, 30.0])[None, :, None].expand(2, 3, 16) + torch.arange(16) / 4
+    t = torch.arange(48.0)
+    depth = (t - torch.arange(16.0)[:, None] / 4) * 2 * np.pi / 48
+    knows = torch.stack([depth.cos(), depth.sin()])[None].expand(2, 2, 16, 48)
+    labels, lost = (
+        Labels(place.double()),
+        torch.randn(2, 2, 16, 48, generator=torch.Generator().manual_seed(0)),
+    )
+    value = matching().value
+    assert float(value(None, knows, labels)) < float(value(None, lost, labels)) - 1
+    with pytest.raises(StructureError, match="no curvature"):
+        matching().curvature(knows, labels, knows)
+
+
+def columns(n, place, seed=0, channels=6):
+    """Features that point to the place by one of their channels."""
+    rng = np.random.default_rng(seed)
+    f = rng.normal(size=(n, 21, channels)).astype(np.float32)
+    at = np.full(n, place) if np.isscalar(place) else place
+    f[np.arange(n), at, 2] += 4
+    return Columns(
+        *(torch.from_numpy(v) for v in (f, np.zeros((n, 21), np.float32), at.astype(np.float32))),
+        torch.full((n,), 0.8),
+    )
+
+
+def test_a_head_fitted_on_picks_finds_the_place_on_other_traces():
+    rng = np.random.default_rng(1)
+    picks, others = columns(12, rng.integers(3, 18, 12)), columns(200, rng.integers(3, 18, 200), seed=2)
+    prior = HeadPrior(6)
+    with torch.no_grad():
+        heads, share = prior.fit(picks)
+        density = log_density(heads, share, others.features, others.base)
+        np.testing.assert_allclose(density.exp().sum(1), 1, rtol=1e-5)
+        gain = information(density, others) - information(torch.log_softmax(others.base, 1), others)
+        wrong = replace(picks, place=picks.place.flip(0))
+        astray = log_density(*prior.fit(wrong), others.features, others.base)
+    assert float(gain) > 0.8
+    assert float(information(astray, others)) < float(information(density, others)) - 0.5
+
+
+def test_the_fitted_head_is_a_minimum_and_more_steps_change_nothing():
+    picks, prior = columns(8, 9), HeadPrior(6)
+    with torch.no_grad():
+        few, many = prior.fit(picks, steps=12)[0], prior.fit(picks, steps=40)[0]
+    torch.testing.assert_close(few, many, atol=1e-3, rtol=1e-3)
+
+
+def test_every_pick_is_hidden_once():
+    s = some_picks()
+    assert [p.tolist() for p in folds(s)] == [[k] for k in range(6)]
+    assert folds(s.take([0])) == []
+    n = 120
+    many = Picks(
+        "many", np.repeat([100, 110], n // 2), np.tile(np.arange(n // 2), 2) + 500, np.zeros(n), np.ones(n)
+    )
+    parts = folds(many)
+    assert len(parts) <= BLOCKS
+    assert sorted(np.concatenate(parts).tolist()) == list(range(n))
+
+
+def test_hidden_picks_are_not_seen(prepared):
+    """A pick that is wrong by 40 ms moves what is predicted there only where it is not hidden."""
+    picks = some_picks()
+    wrong = replace(picks, twt_ms=picks.twt_ms + 40.0 * (np.arange(6) == 2))
+    parts = folds(wrong)
+    d = describe(prepared, wrong, shipped(), parts)
+    errors = held_out(wrong, lambda rest, n: solve(prepared, d, rest, shipped(), hidden=n), parts)
+    assert errors[2] > 25
+    assert np.delete(errors, 2).max() < 15
+
+
+class Epochs:
+    def __init__(self, epochs):
+        self.epochs = epochs
+
+    def seconds(self, fixed):
+        return 0.0
+
+
+def test_adaptation_is_kept_only_where_hidden_picks_come_nearer(prepared):
+    picks = some_picks()
+    d = describe(prepared, picks, shipped(), folds(picks))
+    none = adapted(prepared, d, picks, shipped(), Epochs(0))
+    assert none.terms == shipped().terms
+    assert len(none.records) == 1
+    some = adapted(prepared, d, picks, shipped(), Epochs(2))
+    assert len(some.records) == 3
+    best = min(r["held_out"] for r in some.records)
+    assert some.error <= none.error
+    assert (some.terms == shipped().terms) == (best >= 0.95 * none.error)
+    again = adapted(prepared, d, picks, shipped(), Epochs(2), done=some.records)
+    assert again == some
+    timeless = adapted(prepared, d, picks, shipped(), Epochs(None))
+    assert len(timeless.records) == 1
+
+
+def test_a_stretched_density_has_the_std_that_was_asked_for():
+    k = np.arange(81)
+    p = np.exp(-0.5 * ((k - 40.0) / 3) ** 2)[None, None]
+    density = Density(np.zeros((1, 1)), 4.0, (p / p.sum()).astype(np.float32))
+    z = np.full((1, 1), 160.0)
+    for ratio in (0.5, 1.0, 2.5):
+        q = stretched(density, z, np.full((1, 1), ratio)).probability[0, 0]
+        assert q.sum() == pytest.approx(1, rel=1e-5)
+        assert np.sqrt((q * (4.0 * k - 160) ** 2).sum()) == pytest.approx(12 * ratio, rel=0.03)
+
+
+def test_a_solved_horizon_says_how_sure_it_is(prepared):
+    picks = some_picks()
+    h = solve(prepared, describe(prepared, picks, shipped()), picks, shipped())
+    assert ((h.probability >= 0) & (h.probability <= 1)).all()
+    assert (h.twt_std_ms > 0).all()
+    assert (h.twt_p10_ms < h.twt_ms).all()
+    assert (h.twt_ms < h.twt_p90_ms).all()
+    np.testing.assert_allclose(h.density.probability.sum(axis=2), 1, rtol=1e-4)
+
+
+def test_quantile_regression_covers_what_it_should():
+    rng = np.random.default_rng(0)
+    S = np.column_stack([np.ones(600), rng.normal(size=600)])
+    error = np.exp(0.5 + 0.8 * S[:, 1]) * np.abs(rng.normal(size=600))
+    w = np.array(_quantile_regression(S, np.log(error)))
+    assert (error <= np.exp(S @ w)).mean() == pytest.approx(0.68, abs=0.02)
+    assert w == pytest.approx([0.5, 0.8], abs=0.25)
+
+
+def test_logistic_regression_tells_what_exists():
+    rng = np.random.default_rng(0)
+    S = np.column_stack([np.ones(800), rng.normal(size=800)])
+    there = (rng.random(800) < 1 / (1 + np.exp(-(0.5 + 2 * S[:, 1])))).astype(float)
+    w = np.array(_logistic_regression(S, there))
+    assert w == pytest.approx([0.5, 2.0], abs=0.35)
+
+
+def test_lessons_label_what_they_show():
+    earth = make_earth((40, 80, 192), difficulty="easy", seed=3)
+    lesson = Lesson(earth, condition(earth.volume.read(), earth.volume.survey.live))
+    images, labels = section_batch([lesson], 5, seed=1)
+    assert images.shape[:2] == (5, 3)
+    assert labels.values.shape[0] == 5
+    assert labels.values.shape[2] == images.shape[2]
+    assert 0 < float(labels.known.float().mean()) < 1
+    assert picks_of(earth, "strong", "scattered", 0).twt_ms.size == 12
+
+
+@pytest.mark.parametrize("recipe", ["imex", "residual", "unet"])
+def test_feature_networks_keep_the_space(recipe):
+    with torch.no_grad():
+        assert feature_network(recipe)(torch.randn(1, 3, 13, 30)).shape == (1, 8, 13, 30)
+
+
+def test_shipped_weights_are_small_hashed_and_round_trip(tmp_path):
+    facts = json.loads((FOLDER / MANIFEST).read_text())
+    assert sum(f.stat().st_size for f in FOLDER.iterdir()) < 2e6
+    assert {"command", "wellposed", "hash"} <= set(facts)
+    for name, value in facts["hash"].items():
+        assert hashlib.blake2b((FOLDER / name).read_bytes(), digest_size=16).hexdigest() == value
+    write_shipped(shipped(), tmp_path, {})
+    back = read_shipped(tmp_path)
+    assert back.terms == shipped().terms
+    assert back.trust == shipped().trust
+    np.testing.assert_array_equal(back.scale[0], shipped().scale[0])
+    x = torch.randn(1, 3, 12, 20)
+    assert torch.equal(back.net(x), shipped().net(x))
