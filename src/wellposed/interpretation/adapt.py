@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from wellposed.interpretation.hold_out import folds, held_out
+from wellposed.interpretation.hold_out import folds, held_out, surroundings
 from wellposed.interpretation.horizons import Described, Prepared, solve
 from wellposed.interpretation.terms import Terms
 
@@ -73,7 +73,8 @@ def adapted(
 
     def judged(terms: Terms) -> float:
         def hidden(rest: Picks, n: int) -> Horizon:
-            return solve(prepared, described, rest, shipped, terms, sweeps=QUICK, hidden=n)
+            near = surroundings(picks, parts[n], prepared.survey)
+            return solve(prepared, described, rest, shipped, terms, sweeps=QUICK, hidden=n, where=near)
 
         nonlocal each
         start = time.monotonic()

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from wellposed.seismic.horizons import Horizon
     from wellposed.seismic.picks import Picks
+    from wellposed.seismic.survey import Survey
 
 MOST_ONE_BY_ONE = 30
 BLOCKS = 8
+MARGIN = 15  # traces
 
 
 def folds(picks: Picks) -> list[NDArray[np.int64]]:
@@ -28,6 +30,25 @@ def folds(picks: Picks) -> list[NDArray[np.int64]]:
     places = np.column_stack([picks.inline, picks.crossline]).astype(float)
     _, group = kmeans2(places, BLOCKS, minit="++", rng=np.random.default_rng(0))
     return [np.flatnonzero(group == b) for b in np.unique(group)]
+
+
+def surroundings(picks: Picks, part: NDArray[np.int64], survey: Survey) -> NDArray[np.bool_]:
+    """Traces around hidden picks, as far as the picks that are left and half as far again.
+
+    What lies beyond does not reach the hidden picks, and need not be solved to judge them.
+
+    Shapes:    -> (inline, crossline)
+    """
+    from scipy.spatial import cKDTree
+
+    places = np.column_stack(picks.at(survey)).astype(float)
+    hidden, rest = places[part], np.delete(places, part, axis=0)
+    reach = 1.5 * cKDTree(rest).query(hidden)[0] + MARGIN
+    grid = np.indices(survey.shape[:2]).reshape(2, -1).T
+    near = np.zeros(len(grid), bool)
+    for place, far in zip(hidden, reach, strict=True):
+        near |= np.hypot(*(grid - place).T) <= far
+    return near.reshape(survey.shape[:2]) & survey.exists
 
 
 def held_out(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from wellposed.interpretation.shipped import Shipped
     from wellposed.seismic.condition import Conditioned
     from wellposed.seismic.horizons import Horizon
+    from wellposed.seismic.links import Links
     from wellposed.seismic.picks import Picks
     from wellposed.seismic.survey import Survey
     from wellposed.seismic.volume import Volume
@@ -61,7 +62,7 @@ class Described:
 
     `anchors` carry the surface beyond the hull of all picks. `says[0]` is what the head fitted on all
     picks says against each place of the band, in counts of `MOST_SAID / 255`; says[1 + n] what it says
-    when the picks of part n are hidden.
+    when the picks of part n are hidden. `learned` are the links of the network's features.
 
     Shapes:    says (head, inline, crossline, D)
     """
@@ -69,6 +70,7 @@ class Described:
     anchors: t.Seeds
     window: Band
     says: Bytes
+    learned: Links | None
 
 
 def prepare(volume: Volume, shipped: Shipped, conditioned: Conditioned | None = None) -> Prepared:
@@ -85,6 +87,8 @@ def describe(
     prepared: Prepared, picks: Picks, shipped: Shipped, parts: Sequence[NDArray[np.int64]] = ()
 ) -> Described:
     """The band of a horizon, and what its head says there; also with some parts of the picks hidden."""
+    from wellposed.seismic.links import feature_links
+
     survey, c = prepared.survey, prepared.conditioned
     at = t.seeds(picks, survey)
     settings = t.Tracker()
@@ -98,7 +102,9 @@ def describe(
     known, n = anchored(at, survey.exists, tracked), len(at.i)
     window = band_about(known.i, known.x, known.sample, survey.exists)
     anchors = t.Seeds(known.i[n:], known.x[n:], known.sample[n:], known.std[n:])
-    return Described(anchors, window, _said(prepared, window, at, shipped, parts))
+    said, features = _said(prepared, window, at, shipped, parts), prepared.features
+    learned = None if features is None else feature_links(features, window, settings.reach)
+    return Described(anchors, window, said, learned)
 
 
 def solve(
@@ -109,14 +115,15 @@ def solve(
     terms: Terms | None = None,
     sweeps: int = 20,
     hidden: int | None = None,
+    where: Flags | None = None,
 ) -> Horizon:
-    """The surface through the picks, with its density, on every trace of the survey.
+    """The surface through the picks, with its density, on every trace of the survey, or some of them.
 
     Where part `hidden` of the picks is hidden, all anchors are too: they were carried from all picks.
     """
     survey = prepared.survey
     terms, settings = terms or shipped.terms, t.Tracker(sweeps=sweeps)
-    evidence, found = surface(prepared, described, picks, shipped, terms, settings, hidden)
+    evidence, found = surface(prepared, described, picks, shipped, terms, settings, hidden, where)
     return shipped.trust.applied(t.as_horizon(found, evidence.band, survey, picks.name), evidence, found)
 
 
@@ -128,24 +135,22 @@ def surface(
     terms: Terms,
     settings: t.Tracker,
     hidden: int | None = None,
+    where: Flags | None = None,
 ) -> tuple[t.Evidence, t.Found]:
     """The surface in samples with the evidence it stands on, before trust is applied."""
     survey, c = prepared.survey, prepared.conditioned
     at = t.seeds(picks, survey)
     known = _joined(at, described.anchors) if hidden is None else at
-    evidence = t.gather(c, known, survey.exists, settings, at, described.window)
+    exists = survey.exists if where is None else where
+    evidence = t.gather(c, known, exists, settings, at, described.window)
     costs = t.costs_of(evidence.phase, settings)
     unary = t.unary_costs(evidence, known, c.live, c.shape[2], costs)
     head, cosine = terms.at(evidence.phase.weight)
-    band = evidence.band
     if head > 0:
         said = described.says[0 if hidden is None else 1 + hidden].astype(np.float32) * (MOST_SAID / 255)
         unary += (head * c.live)[:, :, None].astype(np.float32) * np.minimum(said, np.float32(terms.cap))
-    if cosine > 0 and prepared.features is not None:
-        from wellposed.seismic.links import feature_links
-
-        learned = feature_links(prepared.features, band, settings.reach)
-        evidence = replace(evidence, links=evidence.links + learned.times(cosine))
+    if cosine > 0 and described.learned is not None:
+        evidence = replace(evidence, links=evidence.links + described.learned.times(cosine))
     return evidence, t.solve(t.model_of(evidence, unary, costs), evidence, known, settings)
 
 

@@ -94,7 +94,7 @@ def profile(horizon: Horizon, picks: Picks) -> Figure:
 
 
 def epochs(records: list[dict[str, Any]]) -> Figure:
-    """Error at hidden picks after every epoch of an adaptation; the first one is that of the shipped weights."""
+    """Error at hidden picks after every epoch of an adaptation; the first is that of the shipped weights."""
     fig, ax = _figure(6.0, 3.0)
     ax.plot([r["epoch"] for r in records], [r["held_out"] for r in records], marker="o", ms=4, color=SURFACE)
     ax.set(xlabel="epoch", ylabel="error at hidden picks (ms)", xticks=[r["epoch"] for r in records])
