@@ -26,7 +26,7 @@ Record = dict[str, Any]
 
 QUICK = 3  # sweeps of a surface that only has to be compared with hidden picks
 BETTER = 0.95  # share of the error that a change must bring it down to: less is chance
-RESERVE = 2.5  # quick surfaces that the full one takes
+RESERVE = 8.0  # surfaces around hidden picks that the full one takes
 
 
 class Budget(Protocol):

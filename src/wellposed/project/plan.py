@@ -15,10 +15,10 @@ from wellposed.seismic.survey import Survey
 
 GB = 1e9
 BASE = 0.6 * GB  # the interpreter with its libraries
-BYTES_A_SAMPLE = 26.0  # conditioned volume twice, its dips, a line of features on the way
-BYTES_A_PLACE = 40.0  # messages, unary costs, density and score in the band of a horizon
-SECONDS_A_SAMPLE = 9e-7  # conditioning, texture and features, one thread
-SECONDS_A_PLACE = 3.2e-6  # one surface with its marginals, one thread
+BYTES_A_SAMPLE = 40.0  # conditioned volume with its dips, features, sections on the way
+BYTES_A_PLACE = 95.0  # of a band: links of both kinds and their sum, messages, costs, density, heads
+SECONDS_A_SAMPLE = 6e-6  # conditioning and features, one thread
+SECONDS_A_PLACE = 1.2e-5  # texture, heads, hidden picks, one surface with its marginals, one thread
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,12 @@ def plan(project: Project, survey: Survey, horizons: list[Picks]) -> Plan:
         at = seeds(picks, survey)
         places.append(traces * band_about(at.i, at.x, at.sample, survey.exists).size)
     memory = BASE + BYTES_A_SAMPLE * traces * samples
-    memory += BYTES_A_PLACE * max(places) + max(link_memory(1, p) for p in places)
-    work = SECONDS_A_SAMPLE * traces * samples + SECONDS_A_PLACE * sum(places) * 2
-    found = Plan(5 + work / min(project.run.threads, os.cpu_count() or 1), memory, sum(places))
+    memory += BYTES_A_PLACE * max(places) + link_memory(traces, max(places) // traces)
+    # Messages between traces go one after the other: of the work at a place only a part is shared by threads.
+    threads = min(project.run.threads, os.cpu_count() or 1)
+    seconds = 5 + SECONDS_A_SAMPLE * traces * samples / threads
+    seconds += SECONDS_A_PLACE * sum(places) * (0.5 + 0.5 / threads)
+    found = Plan(seconds, memory, sum(places))
     room = free_memory()
     if found.memory > room:
         raise ResourceError(
