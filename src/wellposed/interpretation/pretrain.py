@@ -125,6 +125,8 @@ def head(
     optimizer = torch.optim.Adam([*prior.parameters(), width], 0.02)
     rng = np.random.default_rng(seed)
     hard = [q for q in train if q.waveform < 0.5]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # thousands of small Newton steps: threads only wait for one another
     for step in range(STEPS):
         for group in optimizer.param_groups:
             group["lr"] = 0.02 * (1 - 0.95 * step / STEPS)
@@ -135,6 +137,7 @@ def head(
             (-(after + 0.3 * before) / BATCH).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(prior.parameters(), 1.0)
         optimizer.step()
+    torch.set_num_threads(threads)
     prior.requires_grad_(False)
     gain: dict[str, list[float]] = {"waveform": [], "no waveform": []}
     with torch.no_grad():
