@@ -101,15 +101,11 @@ def adapted(
     return Adaptation(best, error, records, _story(shipped.terms, best, records))
 
 
-def _changes() -> Iterator[Any]:
-    """The head's word counted more and less, then that of the learned links."""
-    for factor in (2.5, 0.3):
-        yield lambda t, f=factor: replace(
-            t, head_reflector=f * max(t.head_reflector, 0.02), head_boundary=f * t.head_boundary
-        )
-    for factor in (2.0, 0.0):
-        yield lambda t, f=factor: replace(
-            t, cosine_reflector=f * t.cosine_reflector, cosine_boundary=f * t.cosine_boundary
+def _changes() -> Iterator[Callable[[Terms], Terms]]:
+    """The head's word counted more and less, in ever smaller changes."""
+    for factor in (2.5, 0.4, 1.6, 0.6):
+        yield lambda t, f=factor: replace(  # type: ignore[misc]
+            t, head_reflector=f * t.head_reflector, head_boundary=f * t.head_boundary
         )
 
 

@@ -62,7 +62,8 @@ class Described:
 
     `anchors` carry the surface beyond the hull of all picks. `says[0]` is what the head fitted on all
     picks says against each place of the band, in counts of `MOST_SAID / 255`; says[1 + n] what it says
-    when the picks of part n are hidden. `learned` are the links of the network's features.
+    when the picks of part n are hidden. `learned` are links of the
+    network's features, where the terms count them.
 
     Shapes:    says (head, inline, crossline, D)
     """
@@ -102,8 +103,9 @@ def describe(
     known, n = anchored(at, survey.exists, tracked), len(at.i)
     window = band_about(known.i, known.x, known.sample, survey.exists)
     anchors = t.Seeds(known.i[n:], known.x[n:], known.sample[n:], known.std[n:])
-    said, features = _said(prepared, window, at, shipped, parts), prepared.features
-    learned = None if features is None else feature_links(features, window, settings.reach)
+    said, features, wanted = _said(prepared, window, at, shipped, parts), prepared.features, shipped.terms
+    linked = features is not None and max(wanted.cosine_reflector, wanted.cosine_boundary) > 0
+    learned = feature_links(features, window, settings.reach) if features is not None and linked else None
     return Described(anchors, window, said, learned)
 
 

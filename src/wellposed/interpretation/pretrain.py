@@ -27,7 +27,7 @@ from wellposed.interpretation.lessons import Lesson, Question, lesson, picks_of,
 from wellposed.interpretation.matching import matching
 from wellposed.interpretation.shipped import HEAD, NET, Shipped, write_shipped
 from wellposed.interpretation.terms import Terms
-from wellposed.interpretation.trust import SIGNS, Trust, signs
+from wellposed.interpretation.trust import ABSENCE, SIGNS, Trust, signs
 from wellposed.learning import OneCycle, derive_seed, fit
 from wellposed.network import Network
 from wellposed.seismic.tracker import Tracker
@@ -43,6 +43,7 @@ KINDS = 4
 GRID = ((0.0, 0.15), (0.03, 0.3), (0.1, 0.6))  # weights of the head, for reflectors and for other horizons
 COSINES = (0.0, 0.5)
 SWEEPS = 8  # of the surfaces that terms and trust are judged by
+MISSED = 0.01  # share of existing traces that may be called absent
 COVER = 0.68  # share of the true times within one std
 SAMPLE = 150  # traces a surface gives to the trust
 
@@ -71,7 +72,13 @@ def pretrain(
     learned, held_out = lessons[:-HELD_OUT], lessons[-HELD_OUT:]
     net, loss = features(learned, held_out, recipe, epochs, seed, told)
     prior, scale, gain = head(learned, held_out, net, seed, told)
-    blank = Shipped(net, prior, scale, Terms(), Trust(tuple(np.eye(len(SIGNS))[1]), (5.0,) + (0.0,) * 5))
+    blank = Shipped(
+        net,
+        prior,
+        scale,
+        Terms(cosine_reflector=max(COSINES)),
+        Trust(tuple(np.eye(len(SIGNS))[1]), (5.0,) + (0.0,) * 5),
+    )
     shipped = judged(blank, held_out, seed, told)
     about = {
         "command": f"wellposed pretrain --recipe {recipe} --earths {earths} --epochs {epochs} --seed {seed}",
@@ -252,16 +259,26 @@ def _quantile_regression(S: Floats, log_error: Floats) -> tuple[float, ...]:
 
 
 def _logistic_regression(S: Floats, there: Floats) -> tuple[float, ...]:
-    """argmin_w of the cross entropy, with a little pull to zero."""
+    """argmin_w of the cross entropy over the signs of absence, with a little pull to zero.
+
+    Then raised until at most `MISSED` of the traces on which a horizon exists are said to have none: a
+    horizon that is wrongly left out costs an interpreter more than one that is shown with a wide std.
+    """
     from scipy.optimize import minimize
 
+    used = np.isin(SIGNS[: S.shape[1]], ABSENCE)
+    T = S[:, used]
+
     def loss(w: Floats) -> tuple[float, Floats]:
-        a = S @ w
+        a = T @ w
         p = 1 / (1 + np.exp(-a))
         value = float(np.mean(np.logaddexp(0, a) - there * a)) + 1e-3 * float(w @ w)
-        return value, S.T @ (p - there) / len(S) + 2e-3 * w
+        return value, T.T @ (p - there) / len(T) + 2e-3 * w
 
-    return tuple(float(v) for v in minimize(loss, np.zeros(S.shape[1]), jac=True).x)
+    w = np.zeros(S.shape[1])
+    w[used] = minimize(loss, np.zeros(T.shape[1]), jac=True).x
+    w[0] += max(0.0, -float(np.quantile((S @ w)[there > 0.5], MISSED)))
+    return tuple(float(v) for v in w)
 
 
 def versions() -> dict[str, str]:

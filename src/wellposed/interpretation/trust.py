@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 SIGNS = ("one", "log std", "log distance", "boundary", "misfit", "roughness")
+FARTHEST = 40.0  # traces to the picks that the simulated earths can show: beyond it nothing was learned
+ABSENCE = ("one", "boundary", "misfit", "roughness")  # being far from picks, or unsure, is not absence
 LEAST_MS = 0.25  # std that nothing on a sampled survey can be below
 WIDEST = 8.0  # times the std of the marginals: beyond it the density would be an invention
 
@@ -72,7 +74,7 @@ def signs(evidence: Evidence, found: Found, step_ms: float) -> Floats:
     columns = [
         np.ones_like(found.sample),
         np.log(np.maximum(found.std * step_ms, LEAST_MS)),
-        np.log1p(band.distance),
+        np.log1p(np.minimum(band.distance, FARTHEST)),
         np.full_like(found.sample, 1 - evidence.phase.weight),
         gaussian_filter(1 - fit, 2.0),
         np.log1p(gaussian_filter(rough, 2.0)),
