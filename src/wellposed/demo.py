@@ -14,6 +14,7 @@ SHAPE = (48, 96, 192)
 SEED = 1
 INLINES = 2
 EVERY = 8  # traces from pick to pick on a picked inline
+MINUTES = "2"  # of the job: what is left of it goes into adaptation
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     out: Path = parser.parse_args(arguments).out
     shutil.rmtree(out, ignore_errors=True)
     survey, picks, truths = make_files(out)
-    command = ["interpret", str(survey), *map(str, picks), "--out", str(out / "run")]
+    command = ["interpret", str(survey), *map(str, picks), "--out", str(out / "run"), "--minutes", MINUTES]
     print(f"$ wellposed {shlex.join(command)}", file=sys.stderr)
     status = run(command)
     if status:
