@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wellposed.seismic.condition import workers
 from wellposed.seismic.texture import BROAD, HALO, LOCAL, WINDOWS, texture, texture_names
 
 if TYPE_CHECKING:
@@ -45,20 +47,27 @@ def candidate_tiles(
     Cost:      the texture of each tile and its halo
     """
     ni = band.first.shape[0]
-    for start in range(0, ni, LINES):
-        stop = min(ni, start + LINES)
-        if wanted is None or wanted[start:stop].any():
-            yield slice(start, stop), _described(conditioned, features, band, start, stop)
+    cuts = [slice(n, min(ni, n + LINES)) for n in range(0, ni, LINES)]
+    cuts = [cut for cut in cuts if wanted is None or wanted[cut].any()]
+    with ThreadPoolExecutor(workers()) as pool:
+        # The next tiles are described while the caller reads this one, as many as there are threads.
+        ahead = [pool.submit(_described, conditioned, features, band, cut) for cut in cuts[: workers()]]
+        for n, cut in enumerate(cuts):
+            read = ahead.pop(0).result()
+            if n + workers() < len(cuts):
+                ahead.append(pool.submit(_described, conditioned, features, band, cuts[n + workers()]))
+            yield cut, read
 
 
-def _described(c: Conditioned, features: Half | None, band: Band, start: int, stop: int) -> Half:
+def _described(c: Conditioned, features: Half | None, band: Band, cut: slice) -> Half:
     """Candidates of some inlines, from the part of the volume that they need."""
+    start, stop = cut.start, cut.stop
     low, high = max(0, start - HALO), min(c.shape[0], stop + HALO)
     samples = band.samples[start:stop]
     top = max(0, int(samples.min()) - MARGIN)
     bottom = min(c.shape[2], int(samples.max()) + MARGIN + 1)
     part = np.s_[low:high, :, top:bottom]
-    cut = replace(
+    around = replace(
         c,
         strong=c.strong[part],
         light=c.light[part],
@@ -66,7 +75,7 @@ def _described(c: Conditioned, features: Half | None, band: Band, start: int, st
         dip_crossline=c.dip_crossline[part],
         live=c.live[low:high],
     )
-    maps = texture(cut)[:, start - low : stop - low]
+    maps = texture(around)[:, start - low : stop - low]
     own = None if features is None else features[:, start:stop, :, top:bottom]
     i, x = np.indices((*samples.shape[:2], 1))[:2]
     return read_at(maps, own, i, x, samples - top)
