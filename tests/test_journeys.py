@@ -309,6 +309,28 @@ def test_a_killed_run_resumes_to_the_same_bits(files, tmp_path, capfd):
         assert a == b
 
 
+def test_epochs_that_were_judged_are_not_judged_again(files, tmp_path, monkeypatch):
+    """Interrupted after the first epoch, a run goes on with the second, to the same bits."""
+    from wellposed.interpretation import adapt
+
+    words = ["interpret", files["survey"], files["top"], "--epochs", 2, "--threads", 1, "--out"]
+    assert command(*words, tmp_path / "whole") == 0
+    real, calls = adapt.held_out, []
+
+    def interrupted(*given):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*given)
+
+    monkeypatch.setattr(adapt, "held_out", interrupted)
+    assert command(*words, tmp_path / "again") == 130
+    assert command(*words, tmp_path / "again") == 0
+    assert len(calls) == 4  # shipped weights once, the first change twice, the second once
+    a, b = ((tmp_path / out / "surfaces" / "top.csv").read_bytes() for out in ("whole", "again"))
+    assert a == b
+
+
 def test_ctrl_c_ends_with_130_and_the_way_to_go_on(files, tmp_path):
     process = wellposed("interpret", files["survey"], files["top"], "--out", tmp_path / "run")
     while process.poll() is None and not (tmp_path / "run" / "run.json").exists():

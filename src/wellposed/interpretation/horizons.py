@@ -62,8 +62,8 @@ class Described:
 
     `anchors` carry the surface beyond the hull of all picks. `says[0]` is what the head fitted on all
     picks says against each place of the band, in counts of `MOST_SAID / 255`; says[1 + n] what it says
-    when the picks of part n are hidden. `learned` are links of the
-    network's features, where the terms count them.
+    when the picks of part n are hidden. `learned` are links of the network's
+    features, where the terms count them.
 
     Shapes:    says (head, inline, crossline, D)
     """
@@ -93,14 +93,7 @@ def describe(
     survey, c = prepared.survey, prepared.conditioned
     at = t.seeds(picks, survey)
     settings = t.Tracker()
-
-    def tracked(known: t.Seeds, exists: Flags) -> tuple[t.Found, Band]:
-        evidence = t.gather(c, known, exists, settings, at)
-        costs = t.costs_of(evidence.phase, settings)
-        unary = t.unary_costs(evidence, known, c.live, c.shape[2], costs)
-        return t.solve(t.model_of(evidence, unary, costs), evidence, known, settings), evidence.band
-
-    known, n = anchored(at, survey.exists, tracked), len(at.i)
+    known, n = anchored(at, survey.exists, t.surfaces(c, at, settings)), len(at.i)
     window = band_about(known.i, known.x, known.sample, survey.exists)
     anchors = t.Seeds(known.i[n:], known.x[n:], known.sample[n:], known.std[n:])
     said, features, wanted = _said(prepared, window, at, shipped, parts), prepared.features, shipped.terms

@@ -76,10 +76,16 @@ def _predict(run: Run, volume: Volume, horizons: list[Picks], say: Say) -> None:
     for n, picks in enumerate(todo):
         described = describe(prepared, picks, learned, () if picks.name in told else folds(picks))
         if picks.name not in told:
-            deadline = Deadline(run, n, len(todo))
-            told[picks.name] = _judged(
-                prepared, picks, adapted(prepared, described, picks, learned, deadline)
-            )
+            deadline, judged = Deadline(run, n, len(todo)), run.record.setdefault("judged", {})
+
+            def keep(records: list[dict[str, Any]], name: str = picks.name) -> None:
+                run.record["judged"][name] = list(records)
+                run.note()
+
+            done = judged.get(picks.name, [])
+            adaptation = adapted(prepared, described, picks, learned, deadline, done, keep)
+            told[picks.name] = _judged(prepared, picks, adaptation)
+            del judged[picks.name]
             run.note()
         terms = Terms(**told[picks.name]["terms"])
         write_surface(run, solve(prepared, described, picks, learned, terms))

@@ -9,6 +9,7 @@ to these.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -248,16 +249,23 @@ def track(
     at = seeds(picks, survey)
     if prepared is None:
         prepared = condition(volume.read(), survey.live)
-    volume_ = prepared
-
-    def surface(known: Seeds, exists: NDArray[np.bool_]) -> tuple[Found, Band]:
-        evidence = gather(volume_, known, exists, settings, at)
-        costs = costs_of(evidence.phase, settings)
-        unary = unary_costs(evidence, known, volume_.live, volume_.shape[2], costs)
-        return solve(model_of(evidence, unary, costs), evidence, known, settings), evidence.band
-
+    surface = surfaces(prepared, at, settings)
     found, band = surface(anchored(at, survey.exists, surface), survey.exists)
     return as_horizon(found, band, survey, picks.name)
+
+
+def surfaces(
+    prepared: Conditioned, at: Seeds, settings: Tracker
+) -> Callable[[Seeds, NDArray[np.bool_]], tuple[Found, Band]]:
+    """The tracker's surface as a function of what is known (the picks `at`, perhaps anchors) and where."""
+
+    def surface(known: Seeds, exists: NDArray[np.bool_]) -> tuple[Found, Band]:
+        evidence = gather(prepared, known, exists, settings, at)
+        costs = costs_of(evidence.phase, settings)
+        unary = unary_costs(evidence, known, prepared.live, prepared.shape[2], costs)
+        return solve(model_of(evidence, unary, costs), evidence, known, settings), evidence.band
+
+    return surface
 
 
 def as_horizon(found: Found, band: Band, survey: Survey, name: str) -> Horizon:
