@@ -75,30 +75,30 @@ def _described(c: Conditioned, features: Half | None, band: Band, cut: slice) ->
         dip_crossline=c.dip_crossline[part],
         live=c.live[low:high],
     )
-    maps = texture(around)[:, start - low : stop - low]
+    maps = texture(around)[:, start - low : stop - low].astype(np.float16)
     own = None if features is None else features[:, start:stop, :, top:bottom]
     i, x = np.indices((*samples.shape[:2], 1))[:2]
     return read_at(maps, own, i, x, samples - top)
 
 
-def read_at(maps: Array, features: Half | None, i: Places, x: Places, t: Places) -> Half:
+def read_at(maps: NDArray[np.floating], features: Half | None, i: Places, x: Places, t: Places) -> Half:
     """Candidates at samples t of traces (i, x).
 
     Shapes:    maps (channel, inline, crossline, twt) as `texture` gives them; i, x, t that broadcast to
                (..., D) -> (..., D, channel)
     """
 
-    def at(volumes: NDArray[np.floating], shift: int) -> Array:
+    def at(volumes: NDArray[np.floating], shift: int) -> Half:
         inside = np.clip(t + shift, 0, volumes.shape[3] - 1)
-        return np.moveaxis(volumes[:, i, x, inside], 0, -1).astype(np.float32)
+        return np.moveaxis(volumes[:, i, x, inside], 0, -1).astype(np.float16, copy=False)
 
-    columns: list[Array] = []
+    columns: list[Half] = []
     for n, window in enumerate(WINDOWS):
         broad = maps[n * len(BROAD) : (n + 1) * len(BROAD)]
         above, below = (at(broad, shift) for shift in (-window.offset, window.offset))
-        contrast = np.sqrt(((above[..., :2] - below[..., :2]) ** 2).sum(axis=-1, keepdims=True) + 1e-6)
-        columns += [above, below, contrast]
+        turned = above[..., :2].astype(np.float32) - below[..., :2]
+        columns += [above, below, np.sqrt((turned**2).sum(axis=-1, keepdims=True) + 1e-6).astype(np.float16)]
     columns.append(at(maps[len(WINDOWS) * len(BROAD) :], 0))
     if features is not None:
         columns += [at(features, shift) for shift in (0, -SIDES, SIDES)]
-    return np.concatenate(columns, axis=-1).astype(np.float16)
+    return np.concatenate(columns, axis=-1)

@@ -23,7 +23,7 @@ Half = NDArray[np.float16]
 INPUTS = 3  # channels of a section
 FEATURES = 8
 WIDTH, OVERLAP = 512, 64  # traces of a tile, and of its overlap
-AT_ONCE = 1_500_000  # samples of sections that the network works on at a time
+AT_ONCE = 400_000  # samples of sections that the network works on at a time
 CLIP = 5.0  # times the local root mean square: beyond it amplitudes say nothing more
 
 

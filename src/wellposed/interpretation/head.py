@@ -81,13 +81,14 @@ class HeadPrior(nn.Module):
 
 
 def log_density(heads: Tensor, share: Tensor, features: Tensor, base: Tensor) -> Tensor:
-    """Log p(k) = log sum_m share_m softmax_k(features_k . W_m + base_k).
+    """Log p(k) = log sum_m share_m softmax_k(features_k . W_m + base_k), for one head or several.
 
-    Shapes:    heads (kind, channel), share (kind,), features (trace, candidate, channel),
-               base (trace, candidate) -> (trace, candidate)
+    Shapes:    heads (..., kind, channel), share (..., kind), features (trace, candidate, channel),
+               base (trace, candidate) -> (..., trace, candidate)
     """
-    logits = features @ heads.T + base[..., None]
-    return torch.logsumexp(torch.log_softmax(logits, dim=1) + share, dim=2)
+    logits = features @ heads.flatten(0, -2).T + base[..., None]
+    each = torch.log_softmax(logits, dim=1).reshape(*logits.shape[:2], *share.shape) + share
+    return torch.logsumexp(each, dim=-1).movedim((0, 1), (-2, -1))
 
 
 def information(density: Tensor, columns: Columns) -> Tensor:

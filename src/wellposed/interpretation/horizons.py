@@ -41,6 +41,7 @@ Flags = NDArray[np.bool_]
 MOST_PICKS = 400  # that the head is fitted on: more of them on a line say the same
 MOST_SAID = 16.0  # nats that a head can say against a place
 LEAST_STD = 0.5  # samples: a pick is not better than that
+RING_SWEEPS = 6  # of a surface from which only anchors are taken
 CLIP = 4.0  # standard deviations beyond which a channel says nothing more
 
 
@@ -62,8 +63,8 @@ class Described:
 
     `anchors` carry the surface beyond the hull of all picks. `says[0]` is what the head fitted on all
     picks says against each place of the band, in counts of `MOST_SAID / 255`; says[1 + n] what it says
-    when the picks of part n are hidden. `learned` are links of the network's
-    features, where the terms count them.
+    when the picks of part n are hidden. `links` are those by correlation, `learned` those of the
+    network's features, where the terms count them.
 
     Shapes:    says (head, inline, crossline, D)
     """
@@ -71,6 +72,7 @@ class Described:
     anchors: t.Seeds
     window: Band
     says: Bytes
+    links: Links
     learned: Links | None
 
 
@@ -88,18 +90,20 @@ def describe(
     prepared: Prepared, picks: Picks, shipped: Shipped, parts: Sequence[NDArray[np.int64]] = ()
 ) -> Described:
     """The band of a horizon, and what its head says there; also with some parts of the picks hidden."""
-    from wellposed.seismic.links import feature_links
+    from wellposed.seismic.links import correlation_links, feature_links
 
     survey, c = prepared.survey, prepared.conditioned
     at = t.seeds(picks, survey)
     settings = t.Tracker()
-    known, n = anchored(at, survey.exists, t.surfaces(c, at, settings)), len(at.i)
+    ring = t.surfaces(c, at, replace(settings, sweeps=RING_SWEEPS))
+    known, n = anchored(at, survey.exists, ring), len(at.i)
     window = band_about(known.i, known.x, known.sample, survey.exists)
     anchors = t.Seeds(known.i[n:], known.x[n:], known.sample[n:], known.std[n:])
     said, features, wanted = _said(prepared, window, at, shipped, parts), prepared.features, shipped.terms
     linked = features is not None and max(wanted.cosine_reflector, wanted.cosine_boundary) > 0
     learned = feature_links(features, window, settings.reach) if features is not None and linked else None
-    return Described(anchors, window, said, learned)
+    links = correlation_links(c.strong, window, settings.reach, settings.link_std)
+    return Described(anchors, window, said, links, learned)
 
 
 def solve(
@@ -137,7 +141,7 @@ def surface(
     at = t.seeds(picks, survey)
     known = _joined(at, described.anchors) if hidden is None else at
     exists = survey.exists if where is None else where
-    evidence = t.gather(c, known, exists, settings, at, described.window)
+    evidence = t.gather(c, known, exists, settings, at, described.window, described.links)
     costs = t.costs_of(evidence.phase, settings)
     unary = t.unary_costs(evidence, known, c.live, c.shape[2], costs)
     head, cosine = terms.at(evidence.phase.weight)
@@ -164,15 +168,14 @@ def _said(
         picked[inside] = scaled(read[at.i[inside] - tile.start, at.x[inside]], shipped.scale)
     kept = [np.setdiff1d(np.arange(n), part) for part in [np.zeros(0, np.int64), *parts]]
     with torch.no_grad():
-        heads = [_fitted(picked, window, at, some, shipped.prior) for some in kept]
+        fitted = [_fitted(picked, window, at, some, shipped.prior) for some in kept]
+        heads, share = (torch.stack(values) for values in zip(*fitted, strict=True))
+        nothing = torch.zeros(window.first.shape[1], window.size)
         for tile, read in candidate_tiles(c, prepared.features, window):
-            features = torch.from_numpy(scaled(read, shipped.scale)).flatten(0, 1)
-            nothing = torch.zeros(features.shape[:2])
-            for k, (weights, share) in enumerate(heads):
-                cost = -log_density(weights, share, features, nothing)
-                cost -= cost.amin(dim=1, keepdim=True)
-                counts = (cost * (255 / MOST_SAID)).clamp(0, 255).to(torch.uint8)
-                out[k, tile] = counts.reshape(-1, *window.first.shape[1:], window.size).numpy()
+            for i, line in enumerate(read, tile.start):
+                cost = -log_density(heads, share, torch.from_numpy(scaled(line, shipped.scale)), nothing)
+                cost -= cost.amin(dim=-1, keepdim=True)
+                out[:, i] = (cost * (255 / MOST_SAID)).clamp(0, 255).to(torch.uint8).numpy()
     return out
 
 
@@ -191,7 +194,10 @@ def _fitted(
 def scaled(described: Half, scale: tuple[Array, Array]) -> Array:
     """Channels of mean zero and variance one over simulated earths, clipped."""
     mean, std = scale
-    return np.clip((described.astype(np.float32) - mean) / std, -CLIP, CLIP)
+    out: Array = described.astype(np.float32)
+    out -= mean
+    out /= std
+    return np.clip(out, -CLIP, CLIP, out=out)
 
 
 def _joined(a: t.Seeds, b: t.Seeds) -> t.Seeds:

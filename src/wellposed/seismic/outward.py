@@ -17,6 +17,7 @@ from wellposed.seismic.tracker import Found, Seeds
 Flags = NDArray[np.bool_]
 
 RING = 40  # traces by which the surface is carried at a time
+LEAN = 60  # traces about a ring that its surface leans on
 THIN = 8  # traces from anchor to anchor
 LEAST_STD, MOST_STD = 2.0, 4.0  # samples: an anchor is no pick, and what is less sure is no anchor
 ROUNDS = 60
@@ -29,18 +30,20 @@ def anchored(at: Seeds, exists: Flags, solve: Callable[[Seeds, Flags], tuple[Fou
 
     Cost:      one surface a ring, on the ring and what it leans on
     """
+    from scipy.ndimage import distance_transform_edt
+
     shape = (exists.shape[0], exists.shape[1])
     outside = outside_hull(at.i, at.x, shape) & exists
     known = at
     for _ in range(ROUNDS):
         distance = distance_to_picks(known.i, known.x, shape)
-        if not (outside & (distance > RING)).any():
+        ring = outside & (distance > RING / 2) & (distance <= RING)
+        if not (outside & (distance > RING)).any() or not ring.any():
             break
-        near = exists & (distance <= RING + THIN)
+        near = exists & (distance <= RING + THIN) & (distance_transform_edt(~ring) <= LEAN)
         found, _ = solve(known, near)
         rows, columns = np.indices(shape)
-        new = outside & near & (distance > RING / 2) & (distance <= RING)
-        new &= (columns % THIN == 0) | (shape[1] < THIN)
+        new = ring & ((columns % THIN == 0) | (shape[1] < THIN))
         new &= (rows % THIN == 0) | (shape[0] < THIN)
         new &= found.std <= MOST_STD
         if not new.any():

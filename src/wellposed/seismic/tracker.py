@@ -10,6 +10,7 @@ to these.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellposed.errors import PickError
-from wellposed.seismic.condition import Conditioned, condition
+from wellposed.seismic.condition import Conditioned, condition, workers
 
 if TYPE_CHECKING:
     from wellposed.seismic.band import Band
@@ -146,11 +147,13 @@ def gather(
     settings: Tracker,
     picks: Seeds | None = None,
     window: Band | None = None,
+    links: Links | None = None,
 ) -> Evidence:
     """Band, phase, correlation and links of one horizon.
 
     `at` may hold anchors beside the picks; then half of every template is that of the picks alone, and
-    they alone say what the phase is. With a `window` the samples of its band are taken.
+    they alone say what the phase is. With a `window` the samples of its band are taken; `links` that
+    are known there are not computed again.
     """
     from wellposed.seismic.band import band_about
     from wellposed.seismic.evidence import carried, correlation, waveforms
@@ -170,7 +173,8 @@ def gather(
     phase = phase_of_picks(prepared.strong, own.i, own.x, own.sample)
     mean = template(at) if own is at else 0.5 * (template(at) + template(own))
     score = correlation(prepared.strong, band, mean)
-    links = correlation_links(prepared.strong, band, settings.reach, settings.link_std)
+    if links is None:
+        links = correlation_links(prepared.strong, band, settings.reach, settings.link_std)
     return Evidence(band, phase, score, links)
 
 
@@ -219,10 +223,12 @@ def solve(model: Model, evidence: Evidence, at: Seeds, settings: Tracker) -> Fou
     from wellposed.seismic.surface import marginals, minimum_surface
 
     band, weight = evidence.band, evidence.phase.weight
-    place = minimum_surface(model, settings.sweeps).place
-    density = marginals(model, settings.inverse_temperature, settings.sweeps)
-    least = band.first + finish.refined(evidence.score, place)
-    surface = finish.cleaned(weight * least + (1 - weight) * finish.mean_sample(density, band), band.exists)
+    with ThreadPoolExecutor(workers()) as pool:
+        least = pool.submit(minimum_surface, model, settings.sweeps)
+        wide = pool.submit(marginals, model, settings.inverse_temperature, settings.sweeps)
+    place, density = least.result().place, wide.result()
+    sharp = band.first + finish.refined(evidence.score, place)
+    surface = finish.cleaned(weight * sharp + (1 - weight) * finish.mean_sample(density, band), band.exists)
     fit = gaussian_filter(np.take_along_axis(evidence.score, place[:, :, None], 2)[:, :, 0], 1.0)
     sure = (fit > settings.bridge) & band.exists
     sure[at.i, at.x] = True
