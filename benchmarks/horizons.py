@@ -2,10 +2,13 @@
 
     python benchmarks/horizons.py lines DATA     Penobscot crossline 1155, F3 inline 110 (folders of DATA)
     python benchmarks/horizons.py parihaka DATA  the window of Parihaka, three horizons in a run
-    python benchmarks/horizons.py earths [--count 5] [--shape 64 128 256]
+    python benchmarks/horizons.py earths [--count 5] [--shape 64 128 256] [--rival FILE]
     python benchmarks/horizons.py ablation [--count 5]  which term does what, on generated earths
+    python benchmarks/horizons.py show --json FILE      the table of records measured before
 
-Prints a table in Markdown; --json FILE keeps the numbers.
+Prints a table in Markdown; --json FILE keeps the numbers, and what it holds of earths is not measured again.
+A rival tracker is a Python file with prepare(amplitude) and track(prepared, picks, step_ms) -> twt_ms, where
+picks are rows of inline index, crossline index, twt_ms.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import runpy
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -36,27 +41,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["lines", "parihaka", "earths", "ablation"])
+    parser.add_argument("what", choices=["lines", "parihaka", "earths", "ablation", "show"])
     parser.add_argument("data", nargs="?", type=Path, help="folder with the real data")
     parser.add_argument("--count", type=int, default=5, help="earths of each difficulty")
     parser.add_argument("--first", type=int, default=0, help="seed of the first earth")
     parser.add_argument("--shape", type=int, nargs=3, default=(64, 128, 256))
     parser.add_argument("--epochs", type=int, default=0)
+    parser.add_argument("--rival", type=Path, help="another tracker for the same earths")
+    parser.add_argument("--weights", type=Path, help="folder of other weights than the shipped ones")
+    parser.add_argument("--kinds", nargs="*", default=["two_inlines", "12"], help="picks of Parihaka")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    if given.weights:
+        use_weights(given.weights)
+    if given.what == "show":
+        table(json.loads(given.json.read_text()))
+        return
+    found: Any
     if given.what == "lines":
         found = lines(given.data, given.epochs)
     elif given.what == "parihaka":
-        found = parihaka(given.data, given.epochs)
+        found = parihaka(given.data, given.epochs, given.kinds)
     else:
-        measure = earth_scores if given.what == "earths" else earth_ablation
-        found = earths(measure, given.count, given.first, tuple(given.shape))
+        found = earths(earth_scores if given.what == "earths" else earth_ablation, given)
     if given.json:
         given.json.write_text(json.dumps(found, indent=1))
 
 
-def job(survey: Path, picks: list[Path], truths: list[str], epochs: int) -> tuple[dict[str, Any], float]:
-    """Result of the job, evaluated, and its seconds."""
+def job(
+    survey: Path, picks: list[Path], truths: list[str], epochs: int
+) -> tuple[dict[str, Any], float, float]:
+    """Result of the job, evaluated; its seconds, and the peak of memory so far in GB."""
     from wellposed.project import evaluate_run, interpret_project
     from wellposed.project.config import told_project
 
@@ -65,7 +80,8 @@ def job(survey: Path, picks: list[Path], truths: list[str], epochs: int) -> tupl
         start = time.perf_counter()
         interpret_project(told_project(asked), Path(folder) / "run", lambda text: None)
         seconds = time.perf_counter() - start
-        return evaluate_run(Path(folder) / "run", truths), seconds
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        return evaluate_run(Path(folder) / "run", truths), seconds, peak
 
 
 def lines(data: Path, epochs: int) -> dict[str, Any]:
@@ -74,7 +90,7 @@ def lines(data: Path, epochs: int) -> dict[str, Any]:
     out = {}
     for title, survey, picks, truth in LINES:
         folder = data / Path(survey).parent
-        result, seconds = job(
+        result, seconds, _ = job(
             data / survey, [folder / f"{picks}.csv"], [str(folder / f"{truth}.csv")], epochs
         )
         scores = next(iter(result.values()))
@@ -87,7 +103,15 @@ def lines(data: Path, epochs: int) -> dict[str, Any]:
     return out
 
 
-def parihaka(data: Path, epochs: int) -> dict[str, Any]:
+def use_weights(folder: Path) -> None:
+    """Let the job take the weights of a folder that `wellposed pretrain` wrote."""
+    from wellposed.interpretation import shipped
+
+    shipped.FOLDER = folder
+    shipped.shipped.cache_clear()
+
+
+def parihaka(data: Path, epochs: int, kinds: list[str]) -> dict[str, Any]:
     folder, out = data / "parihaka", {}
     print(
         "| picks | horizon | "
@@ -95,42 +119,54 @@ def parihaka(data: Path, epochs: int) -> dict[str, Any]:
         + " | one std |"
     )
     print("|---|---|" + "---|" * (len(METHODS) + 1))
-    for kind in ("two_inlines", "12"):
+    for kind in kinds:
         picks = [folder / f"picks_{h}_{kind}.csv" for h in "KBG"]
         truths = [f"picks_{h}_{kind}={folder / f'reference_{h}.csv'}" for h in "KG"]
-        result, seconds = job(folder / "parihaka_window.sgy", picks, truths, epochs)
+        result, seconds, peak = job(folder / "parihaka_window.sgy", picks, truths, epochs)
         for name, s in result.items():
             cells = [f"{100 * s[m]['within_1']:.1f} %, {s[m]['mae_ms']:.2f}" for m in METHODS]
             missed = 100 * s["ours"]["missed"] / s["ours"]["n"]
             cover = f"{s['ours']['cover_1std']:.2f}"
             print(f"| {kind} | {name.split('_')[1]} | {' | '.join(cells)} | {cover}, missed {missed:.1f} % |")
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        print(
-            f"\n{kind}: three horizons in {seconds:.0f} s, peak of this process {peak:.1f} GB\n", flush=True
-        )
+        print(f"\n{kind}: three horizons in {seconds:.0f} s, peak {peak:.1f} GB\n", flush=True)
         out[kind] = result | {"seconds": seconds}
     return out
 
 
-def earths(measure: Any, count: int, first: int, shape: tuple[int, int, int]) -> dict[str, Any]:
-    """Mean errors by difficulty and horizon, each measured on every earth with both kinds of picks."""
-    rows: dict[tuple[str, str, str], list[dict[str, float]]] = defaultdict(list)
-    for difficulty in ("easy", "middle", "hard"):
-        for seed in range(first, first + count):
-            for name, kind, scores in measure(difficulty, seed, shape):
-                rows[difficulty, kind, name].append(scores)
-    keys = list(next(iter(rows.values()))[0])
+def earths(measure: Any, given: argparse.Namespace) -> list[dict[str, Any]]:
+    """A record of every horizon of every earth from both kinds of picks; a file of records is continued."""
+    records = json.loads(given.json.read_text()) if given.json and given.json.exists() else []
+    done = {(r["difficulty"], r["seed"]) for r in records}
+    for seed in range(given.first, given.first + given.count):
+        for difficulty in ("easy", "middle", "hard"):
+            if (difficulty, seed) in done:
+                continue
+            start = time.perf_counter()
+            for name, kind, scores in measure(difficulty, seed, tuple(given.shape), given.rival):
+                records.append(
+                    {"difficulty": difficulty, "seed": seed, "picks": kind, "horizon": name, **scores}
+                )
+            seconds = time.perf_counter() - start
+            print(f"{difficulty} earth {seed}: {seconds:.0f} s", file=sys.stderr, flush=True)
+            if given.json:
+                given.json.write_text(json.dumps(records, indent=1))
+    table(records)
+    return records
+
+
+def table(records: list[dict[str, Any]]) -> None:
+    """Mean and standard deviation over earths, by difficulty, picks and kind of horizon."""
+    about = ("difficulty", "seed", "picks", "horizon")
+    keys = [k for k in records[0] if k not in about]
+    rows = defaultdict(list)
+    for r in records:
+        rows[r["difficulty"], r["picks"], r["horizon"]].append([r[k] for k in keys])
+    rows = dict(sorted(rows.items()))
     print(f"| earths | picks | horizon | n | {' | '.join(keys)} |\n|---|---|---|---|{'---|' * len(keys)}")
-    out = {}
-    for (difficulty, kind, name), found in rows.items():
-        means = {k: float(np.mean([f[k] for f in found])) for k in keys}
-        print(
-            f"| {difficulty} | {kind} | {name} | {len(found)} | "
-            + " | ".join(f"{v:.2f}" for v in means.values())
-            + " |"
-        )
-        out[f"{difficulty}, {kind}, {name}"] = means | {"n": len(found)}
-    return out
+    for (difficulty, picks, kind), values in rows.items():
+        mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+        cells = " | ".join(f"{m:.2f} ± {d:.2f}" for m, d in zip(mean, std, strict=True))
+        print(f"| {difficulty} | {picks} | {kind} | {len(values)} | {cells} |")
 
 
 def cases(difficulty: str, seed: int, shape: tuple[int, int, int]) -> Any:
@@ -155,16 +191,25 @@ def cases(difficulty: str, seed: int, shape: tuple[int, int, int]) -> Any:
                 yield earth, prepared, name, kind, picks, truth, describe(prepared, picks, shipped())
 
 
-def earth_scores(difficulty: str, seed: int, shape: tuple[int, int, int]) -> Any:
+def earth_scores(difficulty: str, seed: int, shape: tuple[int, int, int], rival: Path | None) -> Any:
     from wellposed.interpretation.horizons import solve
     from wellposed.interpretation.shipped import shipped
     from wellposed.project.evaluate import interpolated
     from wellposed.seismic.scores import rank_correlation
     from wellposed.seismic.tracker import track
 
+    other = runpy.run_path(str(rival)) if rival else None
+    ready: Any = None
     for earth, prepared, name, kind, picks, truth, described in cases(difficulty, seed, shape):
         asked = np.isfinite(truth)
-        asked[picks.at(prepared.survey)] = False
+        at = picks.at(prepared.survey)
+        asked[at] = False
+        found = {}
+        if other is not None:
+            ready = other["prepare"](earth.volume.read()) if ready is None else ready
+            rows = np.column_stack([*at, picks.twt_ms])
+            z = other["track"](ready, rows, prepared.survey.step_ms) + prepared.survey.twt_ms[0]
+            found["rival"] = float(np.abs(z - truth)[asked].mean())
         ours = solve(prepared, described, picks, shipped())
         error = np.abs(ours.twt_ms - truth)[asked]
         straight = interpolated(picks, prepared.survey)
@@ -182,11 +227,12 @@ def earth_scores(difficulty: str, seed: int, shape: tuple[int, int, int]) -> Any
                 "one std": float((error <= std).mean()),
                 "rank of std": rank_correlation(std, error),
                 "rank of distance": rank_correlation(far, error),
-            },
+            }
+            | found,
         )
 
 
-def earth_ablation(difficulty: str, seed: int, shape: tuple[int, int, int]) -> Any:
+def earth_ablation(difficulty: str, seed: int, shape: tuple[int, int, int], rival: Path | None) -> Any:
     from wellposed.interpretation.horizons import solve
     from wellposed.interpretation.shipped import shipped
 

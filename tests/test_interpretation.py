@@ -152,7 +152,7 @@ def test_hidden_picks_are_not_seen(prepared):
     wrong = replace(picks, twt_ms=picks.twt_ms + 40.0 * (np.arange(6) == 2))
     parts = folds(wrong)
     d = describe(prepared, wrong, shipped(), parts)
-    errors = held_out(wrong, lambda rest, n: solve(prepared, d, rest, shipped(), hidden=n), parts)
+    errors = held_out(wrong, lambda rest, n: solve(prepared, d, rest, shipped(), hidden=n), parts).error
     assert errors[2] > 25
     assert np.delete(errors, 2).max() < 15
 

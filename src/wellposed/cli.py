@@ -140,7 +140,7 @@ def export(
 @app.command()
 def pretrain(
     out: Annotated[str, typer.Option(help="folder of the weights")],
-    recipe: Annotated[str, typer.Option(help="imex, residual or unet")] = "imex",
+    recipe: Annotated[str, typer.Option(help="imex, residual, unet, or texture: no network")] = "imex",
     earths: Annotated[int, typer.Option(help="simulated earths to learn from")] = 70,
     epochs: Annotated[int, typer.Option(help="epochs of the features")] = 50,
     seed: Annotated[int, typer.Option(help="seed of everything random")] = 0,

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from wellposed.interpretation.hold_out import folds, held_out, surroundings
 from wellposed.interpretation.horizons import Described, Prepared, solve
 from wellposed.interpretation.terms import Terms
+from wellposed.interpretation.trust import width
 
 if TYPE_CHECKING:
     from wellposed.interpretation.shipped import Shipped
@@ -44,9 +43,13 @@ class Budget(Protocol):
 
 @dataclass(frozen=True)
 class Adaptation:
-    """The weights kept, the mean error at hidden picks in ms, and the story of the epochs."""
+    """The weights kept, the mean error at hidden picks in ms, and the story of the epochs.
+
+    `width` is what hidden picks say about the std: see `trust.width`.
+    """
 
     terms: Terms
+    width: float
     error: float | None
     records: list[Record]
     story: str
@@ -71,7 +74,7 @@ def adapted(
     records: list[Record] = []
     each = 0.0
 
-    def judged(terms: Terms) -> float:
+    def judged(terms: Terms) -> Record:
         def hidden(rest: Picks, n: int) -> Horizon:
             near = surroundings(picks, parts[n], prepared.survey)
             return solve(prepared, described, rest, shipped, terms, sweeps=QUICK, hidden=n, where=near)
@@ -79,26 +82,27 @@ def adapted(
         nonlocal each
         start = time.monotonic()
         if len(records) < len(done):
-            found = float(done[len(records)]["held_out"])
+            records.append(done[len(records)])
         else:
-            found = round(float(np.mean(held_out(picks, hidden, parts))), 4)
+            found = held_out(picks, hidden, parts)
+            told = {"epoch": len(records), "held_out": found.mean, "width": round(width(found), 4)}
+            records.append(told | asdict(terms))
             each = time.monotonic() - start
-        records.append({"epoch": len(records), "held_out": found, **asdict(terms)})
         keep(records)
-        return found
+        return records[-1]
 
-    best = shipped.terms
-    error = judged(best)
+    best = judged(shipped.terms)
+    terms = shipped.terms
     for epoch, change in enumerate(_changes(), 1):
         if budget.epochs is not None and epoch > budget.epochs:
             break
         if budget.epochs is None and budget.seconds(RESERVE * each / max(len(parts), 1)) < 1.2 * each:
             break
-        tried = change(best)
+        tried = change(terms)
         found = judged(tried)
-        if found < BETTER * error:
-            best, error = tried, found
-    return Adaptation(best, error, records, _story(shipped.terms, best, records))
+        if found["held_out"] < BETTER * best["held_out"]:
+            terms, best = tried, found
+    return Adaptation(terms, best["width"], best["held_out"], records, _story(shipped.terms, terms, records))
 
 
 def _changes() -> Iterator[Callable[[Terms], Terms]]:

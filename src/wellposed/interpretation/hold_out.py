@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,24 @@ if TYPE_CHECKING:
 MOST_ONE_BY_ONE = 30
 BLOCKS = 8
 MARGIN = 15  # traces
+
+
+@dataclass(frozen=True, eq=False)
+class Hidden:
+    """What was predicted at hidden picks: the absolute error, and the std that was said beside it.
+
+    Shapes:    error, std (pick,); parts: into how many parts the picks were hidden
+    Units:     ms
+    """
+
+    error: NDArray[np.float64]
+    std: NDArray[np.float64]
+    parts: int
+
+    @property
+    def mean(self) -> float | None:
+        """Mean absolute error, None where nothing was hidden."""
+        return round(float(self.error.mean()), 4) if len(self.error) else None
 
 
 def folds(picks: Picks) -> list[NDArray[np.int64]]:
@@ -51,16 +70,16 @@ def surroundings(picks: Picks, part: NDArray[np.int64], survey: Survey) -> NDArr
     return near.reshape(survey.shape[:2]) & survey.exists
 
 
-def held_out(
-    picks: Picks, solve: Callable[[Picks, int], Horizon], parts: list[NDArray[np.int64]]
-) -> NDArray[np.float64]:
-    """Absolute error in ms at every pick of `parts`, predicted from the picks outside its part.
+def held_out(picks: Picks, solve: Callable[[Picks, int], Horizon], parts: list[NDArray[np.int64]]) -> Hidden:
+    """What is predicted at every pick of `parts` from the picks outside its part.
 
     `solve` gets the picks that are left, and the number of the part that is hidden.
     """
-    errors = []
+    errors, stds = [np.zeros(0)], [np.zeros(0)]
     for n, part in enumerate(parts):
         hidden, rest = picks.take(part), picks.take(np.setdiff1d(np.arange(len(picks)), part))
         horizon = solve(rest, n)
-        errors.append(np.abs(horizon.twt_ms[hidden.at(horizon.survey)] - hidden.twt_ms))
-    return np.concatenate(errors) if errors else np.zeros(0)
+        at = hidden.at(horizon.survey)
+        errors.append(np.abs(horizon.twt_ms[at] - hidden.twt_ms))
+        stds.append(horizon.twt_std_ms[at])
+    return Hidden(np.concatenate(errors), np.concatenate(stds), len(parts))

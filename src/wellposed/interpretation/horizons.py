@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wellposed.interpretation.candidates import candidate_tiles
+from wellposed.interpretation.candidates import LINES, candidate_tiles
 from wellposed.interpretation.head import Columns, HeadPrior, log_density
 from wellposed.interpretation.terms import Terms
 from wellposed.seismic import tracker as t
@@ -41,7 +41,6 @@ Flags = NDArray[np.bool_]
 MOST_PICKS = 400  # that the head is fitted on: more of them on a line say the same
 MOST_SAID = 16.0  # nats that a head can say against a place
 LEAST_STD = 0.5  # samples: a pick is not better than that
-RING_SWEEPS = 6  # of a surface from which only anchors are taken
 CLIP = 4.0  # standard deviations beyond which a channel says nothing more
 
 
@@ -95,7 +94,7 @@ def describe(
     survey, c = prepared.survey, prepared.conditioned
     at = t.seeds(picks, survey)
     settings = t.Tracker()
-    ring = t.surfaces(c, at, replace(settings, sweeps=RING_SWEEPS))
+    ring = t.surfaces(c, at, replace(settings, sweeps=t.RING_SWEEPS))
     known, n = anchored(at, survey.exists, ring), len(at.i)
     window = band_about(known.i, known.x, known.sample, survey.exists)
     anchors = t.Seeds(known.i[n:], known.x[n:], known.sample[n:], known.std[n:])
@@ -163,7 +162,9 @@ def _said(
         return out
     lines = np.bincount(at.i, minlength=len(window.first)) > 0
     picked = np.empty((n, window.size, len(shipped.scale[0])), np.float32)
-    for tile, read in candidate_tiles(c, prepared.features, window, lines):
+    tiles = candidate_tiles(c, prepared.features, window, lines)
+    once = list(tiles) if len(lines) <= LINES else None  # a survey of one tile is described once
+    for tile, read in once or tiles:
         inside = (at.i >= tile.start) & (at.i < tile.stop)
         picked[inside] = scaled(read[at.i[inside] - tile.start, at.x[inside]], shipped.scale)
     kept = [np.setdiff1d(np.arange(n), part) for part in [np.zeros(0, np.int64), *parts]]
@@ -171,7 +172,7 @@ def _said(
         fitted = [_fitted(picked, window, at, some, shipped.prior) for some in kept]
         heads, share = (torch.stack(values) for values in zip(*fitted, strict=True))
         nothing = torch.zeros(window.first.shape[1], window.size)
-        for tile, read in candidate_tiles(c, prepared.features, window):
+        for tile, read in once or candidate_tiles(c, prepared.features, window):
             for i, line in enumerate(read, tile.start):
                 cost = -log_density(heads, share, torch.from_numpy(scaled(line, shipped.scale)), nothing)
                 cost -= cost.amin(dim=-1, keepdim=True)

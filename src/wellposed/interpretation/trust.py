@@ -7,6 +7,7 @@ rank the traces; how wide they are in milliseconds, and what absence looks like,
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from wellposed.seismic.horizons import Density
 
 if TYPE_CHECKING:
+    from wellposed.interpretation.hold_out import Hidden
     from wellposed.seismic.horizons import Horizon
     from wellposed.seismic.tracker import Evidence, Found
 
@@ -24,6 +26,8 @@ SIGNS = ("one", "log std", "log distance", "boundary", "misfit", "roughness")
 FARTHEST = 40.0  # traces to the picks that the simulated earths can show: beyond it nothing was learned
 ABSENCE = ("one", "boundary", "misfit", "roughness")  # being far from picks, or unsure, is not absence
 LEAST_MS = 0.25  # std that nothing on a sampled survey can be below
+COVER = 0.68  # of the true times lie within one std
+PATIENCE = 10  # hidden picks that outweigh what was learned on simulated earths
 WIDEST = 8.0  # times the std of the marginals: beyond it the density would be an invention
 
 
@@ -33,6 +37,10 @@ class Trust:
 
     std: tuple[float, ...]
     existence: tuple[float, ...]
+
+    def times(self, width: float) -> Trust:
+        """The same trust with every std multiplied by `width`."""
+        return replace(self, std=(self.std[0] + float(np.log(width)), *self.std[1:]))
 
     def applied(self, horizon: Horizon, evidence: Evidence, found: Found) -> Horizon:
         """The horizon with its std, quantiles, density and probability as learned.
@@ -55,6 +63,23 @@ class Trust:
             probability=probability,
             density=None if horizon.density is None else stretched(horizon.density, z, ratio),
         )
+
+
+def width(hidden: Hidden) -> float:
+    """What the std must be multiplied by, so that hidden picks of this survey lie within it as they should.
+
+    The quantile at COVER of |error| / std over the hidden picks and PATIENCE draws of a normal
+    distribution, which is what was learned on simulated earths. Picks that were hidden together count
+    as one: their errors have one cause.
+    """
+    if hidden.parts == 0:
+        return 1.0
+    ideal = [NormalDist().inv_cdf(0.5 + 0.5 * (k + 0.5) / PATIENCE) for k in range(PATIENCE)]
+    ratio = np.concatenate([hidden.error / hidden.std, ideal])
+    weight = np.concatenate([np.full(len(hidden.error), hidden.parts / len(hidden.error)), np.ones(PATIENCE)])
+    order = np.argsort(ratio)
+    below = (np.cumsum(weight[order]) - 0.5 * weight[order]) / weight.sum()
+    return float(np.interp(COVER, below, ratio[order]))
 
 
 def signs(evidence: Evidence, found: Found, step_ms: float) -> Floats:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wellposed.atomic import written_whole
 from wellposed.errors import PickError
@@ -87,8 +86,10 @@ def _predict(run: Run, volume: Volume, horizons: list[Picks], say: Say) -> None:
             told[picks.name] = _judged(prepared, picks, adaptation)
             del judged[picks.name]
             run.note()
-        terms = Terms(**told[picks.name]["terms"])
-        write_surface(run, solve(prepared, described, picks, learned, terms))
+        described = replace(described, says=described.says[:1].copy())  # hidden picks are judged
+        terms, width = Terms(**told[picks.name]["terms"]), told[picks.name]["width"]
+        sure = replace(learned, trust=learned.trust.times(width))
+        write_surface(run, solve(prepared, described, picks, sure, terms))
         run.note()
         say(_said(run, picks))
 
@@ -202,15 +203,12 @@ def _judged(prepared: Prepared, picks: Picks, adaptation: Adaptation) -> dict[st
     return {
         "picks": len(picks),
         "phase": str(phase),
-        "held_out": {"ours": adaptation.error, "interpolation": _mean(rival), "folds": len(parts)},
+        "held_out": {"ours": adaptation.error, "interpolation": rival.mean, "folds": len(parts)},
         "terms": asdict(adaptation.terms),
+        "width": adaptation.width,
         "epochs": adaptation.records,
         "adaptation": adaptation.story,
     }
-
-
-def _mean(errors: NDArray[np.float64]) -> float | None:
-    return round(float(errors.mean()), 4) if len(errors) else None
 
 
 def _said(run: Run, picks: Picks) -> str:

@@ -76,6 +76,7 @@ def _summary(run: Run, horizons: list[tuple[Picks, Horizon]]) -> str:
                 f"{np.nanmedian(h.twt_std_ms[there]):.1f}" if there.any() else "",
                 _number(held.get("ours")),
                 _number(held.get("interpolation")),
+                _number(told.get("width")),
             ]
         )
     head = [
@@ -87,6 +88,7 @@ def _summary(run: Run, horizons: list[tuple[Picks, Horizon]]) -> str:
         "median std (ms)",
         "held-out error (ms)",
         "interpolation (ms)",
+        "factor of the std",
     ]
     return _table(head, rows)
 
@@ -95,7 +97,8 @@ def _trust() -> str:
     return (
         "<p>The <b>std</b> is that of the time, given that the horizon exists; about two thirds of the true "
         "times lie within one std. The <b>held-out error</b> is the mean absolute error at picks that were "
-        "hidden, one after the other or block by block, and predicted from the others.</p>"
+        "hidden, one after the other or block by block, and predicted from the others; how far they were "
+        "missed has widened or narrowed the std by the factor told.</p>"
     )
 
 

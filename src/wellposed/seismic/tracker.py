@@ -34,6 +34,8 @@ Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
+RING_SWEEPS = 6  # of a surface from which only anchors are taken
+
 
 @dataclass(frozen=True)
 class Costs:
@@ -255,8 +257,8 @@ def track(
     at = seeds(picks, survey)
     if prepared is None:
         prepared = condition(volume.read(), survey.live)
-    surface = surfaces(prepared, at, settings)
-    found, band = surface(anchored(at, survey.exists, surface), survey.exists)
+    ring = surfaces(prepared, at, replace(settings, sweeps=min(settings.sweeps, RING_SWEEPS)))
+    found, band = surfaces(prepared, at, settings)(anchored(at, survey.exists, ring), survey.exists)
     return as_horizon(found, band, survey, picks.name)
 
 
