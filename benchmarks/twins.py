@@ -24,8 +24,6 @@ from typing import Any
 import numpy as np
 
 NETWORKS = [("texture", 0)] + [(r, seed) for seed in (0, 1, 2) for r in ("imex", "residual", "unet")]
-    (recipe, seed) for seed in (0, 1, 2) for recipe in ("imex", "residual", "unet")
-]
 EARTHS, EPOCHS = 24, 10
 SECTION = (1, 160, 192)
 CHOOSING, JUDGING = 40, 200  # sections
