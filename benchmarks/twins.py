@@ -114,7 +114,7 @@ def errors(own: Any, terms: list[Any], first: int, count: int) -> list[dict[str,
                 evidence, found = surface(prepared, d, picks, own, some, Tracker())
                 z = survey.twt_ms[0] + survey.step_ms * found.sample
                 mae.append(float(np.abs(z - earth.horizons[name])[asked].mean()))
-            out.append({"waveform": bool(evidence.phase.weight >= 0.5), "mae_ms": mae})
+            out.append({"waveform": bool(evidence.phase.resultant >= 0.5), "mae_ms": mae})
     return out
 
 

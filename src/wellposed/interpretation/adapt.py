@@ -1,7 +1,8 @@
-"""Adaptation to a survey: the weights of the learned terms, kept only where hidden picks come out better.
+"""Adaptation to a survey, kept only where hidden picks come out better.
 
-An epoch is one change of the weights, judged at every hidden pick. The order of the changes is fixed, so
-that a number of epochs gives the same result on every run.
+What changes is how far the waveform leads and what the learned terms weigh. An epoch is one change,
+judged at every hidden pick. The order of the changes is fixed, so that a number of epochs gives the same
+result on every run.
 """
 
 from __future__ import annotations
@@ -106,10 +107,11 @@ def adapted(
 
 
 def _changes() -> Iterator[Callable[[Terms], Terms]]:
-    """The head's word counted more and less, in ever smaller changes."""
-    for factor in (2.5, 0.4, 1.6, 0.6):
-        yield lambda t, f=factor: replace(  # type: ignore[misc]
-            t, head_reflector=f * t.head_reflector, head_boundary=f * t.head_boundary
+    """The waveform leads less and more, the head's word counts more and less, in ever smaller changes."""
+    for shift, factor in ((0.1, 2.5), (-0.15, 0.4), (0.05, 1.6), (-0.05, 0.6)):
+        yield lambda t, by=shift: replace(t, lead=t.lead + by)  # type: ignore[misc]
+        yield lambda t, by=factor: replace(  # type: ignore[misc]
+            t, head_reflector=by * t.head_reflector, head_boundary=by * t.head_boundary
         )
 
 

@@ -141,6 +141,7 @@ def surface(
     known = _joined(at, described.anchors) if hidden is None else at
     exists = survey.exists if where is None else where
     evidence = t.gather(c, known, exists, settings, at, described.window, described.links)
+    evidence = replace(evidence, phase=replace(evidence.phase, shift=terms.lead))
     costs = t.costs_of(evidence.phase, settings)
     unary = t.unary_costs(evidence, known, c.live, c.shape[2], costs)
     head, cosine = terms.at(evidence.phase.weight)

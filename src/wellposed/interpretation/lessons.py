@@ -145,7 +145,7 @@ def _question(
         asked_place=truth[i, x] - band.first[i, x],
         lag=_lag(band, i, x),
         distance=band.distance[i, x],
-        waveform=phase.weight,
+        waveform=phase.resultant,
     )
 
 

@@ -206,13 +206,14 @@ def _cases(lessons: Sequence[Lesson], shipped: Shipped, seed: int) -> Iterator[C
 
 def _best_terms(shipped: Shipped, cases: Sequence[Case]) -> Terms:
     """Weights by the geometric mean of errors, reflectors and other horizons apart."""
-    from wellposed.seismic.phase import phase_of_picks
+    from wellposed.seismic.phase import CONSTANT, phase_of_picks
     from wellposed.seismic.tracker import seeds
 
     waveform = []
     for prepared, _, picks, _ in cases:
         at = seeds(picks, prepared.survey)
-        waveform.append(phase_of_picks(prepared.conditioned.strong, at.i, at.x, at.sample).weight >= 0.5)
+        phase = phase_of_picks(prepared.conditioned.strong, at.i, at.x, at.sample)
+        waveform.append(phase.resultant >= CONSTANT)
     tried: dict[tuple[float, float, float], Floats] = {}
     for reflector, boundary in GRID:
         for cosine in COSINES if shipped.net else (0.0,):

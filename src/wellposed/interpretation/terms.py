@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Terms:
     """Weights of the learned terms, for a reflector and for a horizon that is no waveform.
 
-    `cap` bounds what the head may say against a place; `cosine` weighs the links of learned features.
+    `cap` bounds what the head may say against a place; `cosine` weighs the links of learned features;
+    `lead` shifts the resultant length from which on the waveform leads (see `wellposed.seismic.phase`).
     """
 
     head_reflector: float = 0.05
@@ -17,6 +18,7 @@ class Terms:
     cosine_reflector: float = 0.5
     cosine_boundary: float = 0.0
     cap: float = 10.0
+    lead: float = 0.0
 
     def at(self, weight: float) -> tuple[float, float]:
         """Weights of head and links where the picks are a waveform with probability `weight`."""

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import exp
 
 import numpy as np
 from numpy.typing import NDArray
 
 CONSTANT = 0.5  # resultant length that reflectors exceed and other boundaries do not reach
-SOFT = 0.06  # width of the passage between both
+LEAD = 0.7  # resultant length from which on the waveform leads more than the neighbourhood
+SOFT = 0.1  # width of the passage between both
 NAMES = {0: "peak", 90: "zero crossing", 180: "trough", -90: "zero crossing", -180: "trough"}
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Circular mean of the instantaneous phase at the picks.
+    """Circular mean of the instantaneous phase at the picks, and how far it lets the waveform lead.
+
+        weight = 1 / (1 + exp((LEAD + shift - resultant) / SOFT))
 
     Units:     degrees in -180..180, 0 at a peak; resultant 0 (any phase) .. 1 (always the same)
     """
 
     degrees: float
     resultant: float
-    weight: float
+    shift: float = 0.0
+
+    @property
+    def weight(self) -> float:
+        """How far the waveform leads: 0 (not at all) .. 1 (alone)."""
+        return 1 / (1 + exp((LEAD + self.shift - self.resultant) / SOFT))
 
     @property
     def name(self) -> str:
         """peak, trough, zero crossing, constant phase, or not constant."""
-        if self.weight < 0.5:
+        if self.resultant < CONSTANT:
             return "not constant"
         nearest = min(NAMES, key=lambda d: abs(d - self.degrees))
         return NAMES[nearest] if abs(nearest - self.degrees) <= 25 else "constant phase"
@@ -38,11 +47,11 @@ class Phase:
 def phase_of_picks(
     a: NDArray[np.float32], i: NDArray[np.int64], x: NDArray[np.int64], sample: NDArray[np.float64]
 ) -> Phase:
-    """M = mean of exp(i phase) over the picks; `weight` is the probability of a reflector.
+    """Phase of the m = mean of exp(i phase) over the picks.
 
-        weight = 1 / (1 + exp((CONSTANT - r) / SOFT)),    r^2 = (n |m|^2 - 1) / (n - 1)
+        resultant^2 = (n |m|^2 - 1) / (n - 1)
 
-    r is |m| without what n random phases have by chance; a single pick is taken for a reflector.
+    That is |m| without what n random phases have by chance; a single pick is taken for a reflector.
 
     Shapes:    a (inline, crossline, twt), conditioned; i, x, sample (pick,)
     """
@@ -55,7 +64,6 @@ def phase_of_picks(
     n = len(z)
     m = complex(np.mean(z / (np.abs(z) + 1e-12)))
     if n < 2:
-        return Phase(float(np.degrees(np.angle(m))), 1.0, 1.0)
+        return Phase(float(np.degrees(np.angle(m))), 1.0)
     r = np.sqrt(max(n * abs(m) ** 2 - 1, 0) / (n - 1))
-    weight = 1 / (1 + np.exp((CONSTANT - r) / SOFT))
-    return Phase(float(np.degrees(np.angle(m))), float(r), float(weight))
+    return Phase(float(np.degrees(np.angle(m))), float(r))
