@@ -226,3 +226,12 @@ def test_equal_picks_are_taken_once_and_gaps_left_out(tmp_path):
     assert any("missing traces" in note for note in picks.notes)
     with pytest.raises(PickError, match="no pick lies on a trace"):
         read(tmp_path, "100 500 400\n", survey=survey(gaps=[(0, 0)]))
+
+
+def test_none_of_the_picks_is_a_choice_too():
+    from wellposed.seismic.picks import Picks
+
+    some = Picks("top", np.array([1, 2]), np.array([3, 3]), np.array([4.0, 8.0]), np.ones(2))
+    assert len(some.take([])) == 0
+    assert len(some.take([False, False])) == 0
+    assert some.take([1]).twt_ms.tolist() == [8.0]

@@ -17,8 +17,8 @@ GB = 1e9
 BASE = 0.6 * GB  # the interpreter with its libraries
 BYTES_A_SAMPLE = 40.0  # conditioned volume with its dips, features, sections on the way
 BYTES_A_PLACE = 95.0  # of a band: links of both kinds and their sum, messages, costs, density, heads
-SECONDS_A_SAMPLE = 6e-6  # conditioning and features, one thread
-SECONDS_A_PLACE = 1.2e-5  # texture, heads, hidden picks, one surface with its marginals, one thread
+SECONDS_A_SAMPLE = 8.5e-6  # conditioning and features, one thread
+SECONDS_A_PLACE = 9e-6  # texture, heads, hidden picks, one surface with its marginals, one thread
 
 
 @dataclass(frozen=True)

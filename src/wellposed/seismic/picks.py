@@ -50,6 +50,7 @@ class Picks:
     def take(self, index: ArrayLike) -> Picks:
         """Some of the picks, by index or by a vector of true and false."""
         k = np.asarray(index)
+        k = k if k.size else k.astype(int)  # an empty list is a list of floats to NumPy
         parts = (self.inline[k], self.crossline[k], self.twt_ms[k], self.std_ms[k])
         return Picks(self.name, *parts, self.notes)
 
