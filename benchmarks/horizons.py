@@ -46,8 +46,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=5, help="earths of each difficulty")
     parser.add_argument("--first", type=int, default=0, help="seed of the first earth")
     parser.add_argument("--shape", type=int, nargs=3, default=(64, 128, 256))
-    parser.add_argument("--epochs", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=0, help="of the adaptation on each horizon")
     parser.add_argument("--rival", type=Path, help="another tracker for the same earths")
+    parser.add_argument("--pictures", type=Path, help="folder for a picture of each line")
     parser.add_argument("--weights", type=Path, help="folder of other weights than the shipped ones")
     parser.add_argument("--kinds", nargs="*", default=["two_inlines", "12"], help="picks of Parihaka")
     parser.add_argument("--json", type=Path)
@@ -59,7 +60,7 @@ def main() -> None:
         return
     found: Any
     if given.what == "lines":
-        found = lines(given.data, given.epochs)
+        found = lines(given.data, given.epochs, given.pictures)
     elif given.what == "parihaka":
         found = parihaka(given.data, given.epochs, given.kinds)
     else:
@@ -69,9 +70,12 @@ def main() -> None:
 
 
 def job(
-    survey: Path, picks: list[Path], truths: list[str], epochs: int
+    survey: Path, picks: list[Path], truths: list[str], epochs: int, picture: Path | None = None
 ) -> tuple[dict[str, Any], float, float]:
-    """Result of the job, evaluated; its seconds, and the peak of memory so far in GB."""
+    """Result of the job, evaluated; its seconds, and the peak of memory so far in GB.
+
+    A `picture` shows the first horizon of a line with its picks and the first truth.
+    """
     from wellposed.project import evaluate_run, interpret_project
     from wellposed.project.config import told_project
 
@@ -81,17 +85,45 @@ def job(
         interpret_project(told_project(asked), Path(folder) / "run", lambda text: None)
         seconds = time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        if picture:
+            draw(Path(folder) / "run", truths[0], picture)
         return evaluate_run(Path(folder) / "run", truths), seconds, peak
 
 
-def lines(data: Path, epochs: int) -> dict[str, Any]:
+def draw(run_folder: Path, truth_file: str, picture: Path) -> None:
+    """Section of a line with surface, band, picks, and the truth as a dotted curve."""
+    from wellposed.project import open_run
+    from wellposed.project.figures import section
+    from wellposed.project.inputs import open_survey, project_picks
+    from wellposed.seismic.picks import read_picks
+
+    run = open_run(run_folder)
+    volume = open_survey(run.project)
+    survey, picks = volume.survey, project_picks(run.project, volume.survey)[0]
+    truth = read_picks(truth_file, survey=survey)
+    lengthwise = survey.shape[1] > survey.shape[0]
+    fig = section(
+        volume,
+        run.predict(volume)[picks.name],
+        picks,
+        inline=0 if lengthwise else None,
+        crossline=None if lengthwise else 0,
+    )
+    x = truth.crossline if lengthwise else truth.inline
+    fig.axes[0].plot(x, truth.twt_ms, ":", color="#2b8a3e", lw=1.6, label="interpretation")
+    fig.axes[0].legend(loc="upper right", fontsize=8)
+    fig.savefig(picture, dpi=85)
+
+
+def lines(data: Path, epochs: int, pictures: Path | None) -> dict[str, Any]:
     print("| line | " + " | ".join(f"{m}: MAE ms, within 8 ms" for m in METHODS) + " | one std | seconds |")
     print("|---|" + "---|" * (len(METHODS) + 2))
     out = {}
     for title, survey, picks, truth in LINES:
         folder = data / Path(survey).parent
+        picture = pictures / f"{title.replace(',', '').replace(' ', '_')}.png" if pictures else None
         result, seconds, _ = job(
-            data / survey, [folder / f"{picks}.csv"], [str(folder / f"{truth}.csv")], epochs
+            data / survey, [folder / f"{picks}.csv"], [str(folder / f"{truth}.csv")], epochs, picture
         )
         scores = next(iter(result.values()))
         cells = [f"{scores[m]['mae_ms']:.2f}, {100 * scores[m]['within_8ms']:.1f} %" for m in METHODS]
@@ -233,26 +265,34 @@ def earth_scores(difficulty: str, seed: int, shape: tuple[int, int, int], rival:
 
 
 def earth_ablation(difficulty: str, seed: int, shape: tuple[int, int, int], rival: Path | None) -> Any:
-    from wellposed.interpretation.horizons import solve
+    """Links by correlation, learned links, both; each also without the pull to the interpolation; no head."""
+    from wellposed.interpretation.horizons import surface
     from wellposed.interpretation.shipped import shipped
+    from wellposed.seismic.links import feature_links
+    from wellposed.seismic.tracker import Tracker
 
-    terms = shipped().terms
-    on = replace(terms, cosine_reflector=max(terms.cosine_reflector, 0.5), cosine_boundary=0.3)
-    without = {"head_reflector": 0.0, "head_boundary": 0.0}
-    variants = {
-        "correlation": replace(terms, **without, cosine_reflector=0.0, cosine_boundary=0.0),
-        "correlation and head": replace(terms, cosine_reflector=0.0, cosine_boundary=0.0),
-        "correlation and learned links": replace(on, **without),
-        "all": on,
-        "shipped": terms,
-    }
+    own, with_pull = shipped(), Tracker()
+    flat = (replace(c, pull=0.0) for c in (with_pull.reflector, with_pull.boundary))
+    without = replace(with_pull, **dict(zip(("reflector", "boundary"), flat, strict=True)))
+    one = replace(own.terms, cosine_reflector=0.0, cosine_boundary=0.0)
+    two = replace(own.terms, cosine_reflector=0.5, cosine_boundary=0.5)
+    mute = replace(one, head_reflector=0.0, head_boundary=0.0)
     for _, prepared, name, kind, picks, truth, described in cases(difficulty, seed, shape):
+        learned = feature_links(prepared.features, described.window, with_pull.reach)
+        variants = {
+            "correlation": (described, one),
+            "learned": (replace(described, links=learned, learned=None), one),
+            "both": (replace(described, learned=learned), two),
+            "no head": (described, mute),
+        }
         asked = np.isfinite(truth)
         asked[picks.at(prepared.survey)] = False
         found = {}
-        for variant, weights in variants.items():
-            z = solve(prepared, described, picks, shipped(), weights).twt_ms
-            found[variant] = float(np.abs(z - truth)[asked].mean())
+        for settings, ending in ((with_pull, ""), (without, ", no pull")):
+            for variant, (seen, terms) in variants.items():
+                z = surface(prepared, seen, picks, own, terms, settings)[1].sample
+                error = prepared.survey.twt_ms[0] + prepared.survey.step_ms * z - truth
+                found[variant + ending] = float(np.abs(error[asked]).mean())
         yield name, kind, found
 
 
