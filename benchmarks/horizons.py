@@ -201,9 +201,10 @@ def table(records: list[dict[str, Any]]) -> None:
         print(f"| {difficulty} | {picks} | {kind} | {len(values)} | {cells} |")
 
 
-def cases(difficulty: str, seed: int, shape: tuple[int, int, int]) -> Any:
-    """Everything that is needed to solve each horizon of an earth."""
+def cases(difficulty: str, seed: int, shape: tuple[int, int, int], hidden: bool = False) -> Any:
+    """Everything that is needed to solve each horizon of an earth, with its picks hidden in turn if asked."""
     from wellposed.errors import PickError
+    from wellposed.interpretation.hold_out import folds
     from wellposed.interpretation.horizons import describe, prepare
     from wellposed.interpretation.shipped import shipped
     from wellposed.seismic.synthetic import make_earth, picks_on_lines, picks_scattered
@@ -220,10 +221,22 @@ def cases(difficulty: str, seed: int, shape: tuple[int, int, int]) -> Any:
             except PickError:
                 continue
             if len(picks) >= 4:
-                yield earth, prepared, name, kind, picks, truth, describe(prepared, picks, shipped())
+                described = describe(prepared, picks, shipped(), folds(picks) if hidden else ())
+                yield earth, prepared, name, kind, picks, truth, described
+
+
+class NoEpochs:
+    """The job with `--epochs 0`: shipped weights, judged at hidden picks."""
+
+    epochs = 0
+
+    def seconds(self, fixed: float) -> float:
+        """Return what nobody asks for."""
+        return 0.0
 
 
 def earth_scores(difficulty: str, seed: int, shape: tuple[int, int, int], rival: Path | None) -> Any:
+    from wellposed.interpretation.adapt import adapted
     from wellposed.interpretation.horizons import solve
     from wellposed.interpretation.shipped import shipped
     from wellposed.project.evaluate import interpolated
@@ -232,7 +245,7 @@ def earth_scores(difficulty: str, seed: int, shape: tuple[int, int, int], rival:
 
     other = runpy.run_path(str(rival)) if rival else None
     ready: Any = None
-    for earth, prepared, name, kind, picks, truth, described in cases(difficulty, seed, shape):
+    for earth, prepared, name, kind, picks, truth, described in cases(difficulty, seed, shape, True):
         asked = np.isfinite(truth)
         at = picks.at(prepared.survey)
         asked[at] = False
@@ -242,7 +255,9 @@ def earth_scores(difficulty: str, seed: int, shape: tuple[int, int, int], rival:
             rows = np.column_stack([*at, picks.twt_ms])
             z = other["track"](ready, rows, prepared.survey.step_ms) + prepared.survey.twt_ms[0]
             found["rival"] = float(np.abs(z - truth)[asked].mean())
-        ours = solve(prepared, described, picks, shipped())
+        adaptation = adapted(prepared, described, picks, shipped(), NoEpochs())
+        sure = replace(shipped(), trust=shipped().trust.times(adaptation.width))
+        ours = solve(prepared, described, picks, sure, adaptation.terms)
         error = np.abs(ours.twt_ms - truth)[asked]
         straight = interpolated(picks, prepared.survey)
         tracked = track(earth.volume, picks, prepared=prepared.conditioned)
