@@ -100,7 +100,7 @@ def draw(run_folder: Path, truth_file: str, picture: Path) -> None:
     run = open_run(run_folder)
     volume = open_survey(run.project)
     survey, picks = volume.survey, project_picks(run.project, volume.survey)[0]
-    truth = read_picks(truth_file, survey=survey)
+    (truth,) = read_picks(truth_file, survey=survey)
     lengthwise = survey.shape[1] > survey.shape[0]
     fig = section(
         volume,
