@@ -56,7 +56,7 @@ def main() -> None:
     if given.weights:
         use_weights(given.weights)
     if given.what == "show":
-        table(json.loads(given.json.read_text()))
+        table(json.loads(given.json.read_text())["records"])
         return
     found: Any
     if given.what == "lines":
@@ -165,9 +165,13 @@ def parihaka(data: Path, epochs: int, kinds: list[str]) -> dict[str, Any]:
     return out
 
 
-def earths(measure: Any, given: argparse.Namespace) -> list[dict[str, Any]]:
+def earths(measure: Any, given: argparse.Namespace) -> dict[str, Any]:
     """A record of every horizon of every earth from both kinds of picks; a file of records is continued."""
-    records = json.loads(given.json.read_text()) if given.json and given.json.exists() else []
+    asked = {k: str(getattr(given, k)) for k in ("what", "shape", "weights", "rival")}
+    kept = json.loads(given.json.read_text()) if given.json and given.json.exists() else {"asked": asked}
+    if kept["asked"] != asked:
+        sys.exit(f"{given.json} holds records of {kept['asked']}, not of {asked}: name another file")
+    records = kept.setdefault("records", [])
     done = {(r["difficulty"], r["seed"]) for r in records}
     for seed in range(given.first, given.first + given.count):
         for difficulty in ("easy", "middle", "hard"):
@@ -181,9 +185,9 @@ def earths(measure: Any, given: argparse.Namespace) -> list[dict[str, Any]]:
             seconds = time.perf_counter() - start
             print(f"{difficulty} earth {seed}: {seconds:.0f} s", file=sys.stderr, flush=True)
             if given.json:
-                given.json.write_text(json.dumps(records, indent=1))
+                given.json.write_text(json.dumps(kept, indent=1))
     table(records)
-    return records
+    return kept
 
 
 def table(records: list[dict[str, Any]]) -> None:

@@ -2,10 +2,11 @@
 
     python benchmarks/twins.py OUT [--data DATA]
 
-All learn from the same simulated earths with the same objective, as many epochs and about as many weights;
-each then gets its own head prior, and its own weights of the terms, chosen on sections that no other number
-is taken from. Judged on 200 simulated sections, three horizons of each with five picks, and on the lines of
-DATA. `texture` has no network at all. What OUT holds is not computed again.
+All learn from the same simulated earths with the same objective and as many epochs; the diffusion-reaction
+network has 46,920 weights, its plain twin 46,440, the U-Net 36,344. Each then gets its own head prior, and
+its own weights of the terms, chosen on sections that no other number is taken from. Judged on 200 simulated
+sections, three horizons of each with five picks, and on the lines of DATA. `texture` has no network at all.
+What OUT holds is not computed again.
 
 The rule, set before the first run: one network is said to be better than another where, on the 200 sections,
 its error (geometric mean over horizons) is lower for each of its seeds than for each seed of the other.

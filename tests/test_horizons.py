@@ -186,3 +186,14 @@ def test_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path, monkeypatch, 
 def contents(path):
     files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
     return {p: p.read_bytes() for p in files}
+
+
+def test_xarray_opens_the_density_with_its_lines(tmp_path):
+    import xarray
+
+    first = horizon()
+    first.density.write_zarr(tmp_path / "top.zarr", first.survey)
+    found = xarray.open_zarr(tmp_path / "top.zarr", consolidated=False)
+    assert found["probability"].dims == ("inline", "crossline", "place")
+    assert found["inline"].values.tolist() == first.survey.inline.tolist()
+    assert found.attrs["step_ms"] == first.density.step_ms

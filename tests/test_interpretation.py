@@ -14,13 +14,13 @@ from wellposed.interpretation.adapt import adapted
 from wellposed.interpretation.candidates import candidate_names, candidate_tiles
 from wellposed.interpretation.features import feature_network, network_features, section_axes, sections
 from wellposed.interpretation.head import Columns, HeadPrior, information, log_density
-from wellposed.interpretation.hold_out import BLOCKS, folds, held_out
+from wellposed.interpretation.hold_out import BLOCKS, Hidden, folds, held_out
 from wellposed.interpretation.horizons import describe, prepare, solve
 from wellposed.interpretation.lessons import Lesson, picks_of, section_batch
 from wellposed.interpretation.matching import matching
 from wellposed.interpretation.pretrain import _logistic_regression, _quantile_regression
 from wellposed.interpretation.shipped import FOLDER, MANIFEST, read_shipped, shipped, write_shipped
-from wellposed.interpretation.trust import stretched
+from wellposed.interpretation.trust import stretched, width
 from wellposed.learning import Labels
 from wellposed.seismic.condition import condition
 from wellposed.seismic.horizons import Density
@@ -155,6 +155,32 @@ def test_hidden_picks_are_not_seen(prepared):
     errors = held_out(wrong, lambda rest, n: solve(prepared, d, rest, shipped(), hidden=n), parts).error
     assert errors[2] > 25
     assert np.delete(errors, 2).max() < 15
+
+
+def test_a_hidden_pick_does_not_say_where_its_band_lies(prepared):
+    """Far from the interpolation of the others its error is told in full, and not cut at the band of all."""
+    picks = some_picks()
+    far = replace(picks, twt_ms=picks.twt_ms + 130.0 * (np.arange(6) == 1))
+    d = describe(prepared, far, shipped(), folds(far))
+    assert d.margin >= 30
+    hidden = held_out(far, lambda rest, n: solve(prepared, d, rest, shipped(), hidden=n), d.parts)
+    assert hidden.error[1] > 110
+    full, plain = d.of_all_picks(), describe(prepared, far, shipped())
+    assert (full.window.first == plain.window.first).all()
+    assert (full.says == plain.says).all()
+    assert (full.links.inline == plain.links.inline).all()
+
+
+def test_hidden_picks_widen_and_narrow_the_std():
+    def told(ratio, n=8, parts=8):
+        return width(Hidden(np.full(n, ratio), np.ones(n), parts))
+
+    assert told(1.0, 0, 0) == 1.0
+    assert told(5.0) > 1.5
+    assert told(0.05) < 0.9
+    assert told(5.0, 800, 8) == pytest.approx(told(5.0), rel=0.05)  # hidden together: one cause, one word
+    normal = np.abs(np.random.default_rng(0).standard_normal(400))
+    assert width(Hidden(normal, np.ones(400), 400)) == pytest.approx(1, abs=0.12)
 
 
 class Epochs:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from small import small_files, small_volume, write_rows
+from small import small_files, small_volume, times, write_rows
 from wellposed.cli import run
 
 FOUR = ["error", "given", "expected", "way out"]
@@ -208,12 +208,97 @@ def test_a_line_or_two_are_a_survey(tmp_path, shape):
     assert "profile of top" in (tmp_path / "run" / "report.html").read_text()
 
 
+def test_paths_said_in_another_way_are_the_same_run(files, tmp_path, monkeypatch, capfd):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    words = ["track", "../survey.segy", "../top.csv", "--out", "run"]
+    assert command(*words) == 0
+    assert command(*words) == 0
+    assert command("track", files["survey"], files["top"], "--out", tmp_path / "here" / "run") == 0
+    assert "finished already" in capfd.readouterr().err
+
+
+def test_evaluate_sees_that_the_picks_are_others_now(files, tmp_path, capfd):
+    assert command("track", files["survey"], files["top"], "--out", tmp_path / "run") == 0
+    write_rows(files["top"], small_volume(), shift=10.0)
+    said = refused(capfd, "evaluate", tmp_path / "run", "--truth", files["truth_top"])
+    assert "made from other files" in said
+
+
+def test_flags_beside_a_project_file_are_refused(files, tmp_path, capfd):
+    out = tmp_path / "run"
+    assert command("interpret", files["survey"], files["top"], "--out", out, "--epochs", 0) == 0
+    words = ["interpret", out / "project.toml", "--out", tmp_path / "b"]
+    said = refused(capfd, *words, "--std-ms", 9, "--unit", "s")
+    assert "--std-ms" in said
+    assert "--unit" in said
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_truth_in_seconds_is_read_with_its_unit(files, tmp_path, capfd):
+    assert command("track", files["survey"], files["top"], "--out", tmp_path / "run") == 0
+    rows = table(files["truth_top"])
+    lines = [f"{r['inline']},{r['crossline']},{float(r['twt_ms']) / 1000}" for r in rows]
+    seconds = tmp_path / "seconds.csv"
+    seconds.write_text("inline,crossline,twt\n" + "\n".join(lines) + "\n")
+    assert "--unit s" in refused(capfd, "evaluate", tmp_path / "run", "--truth", seconds)
+    assert command("evaluate", tmp_path / "run", "--truth", seconds, "--unit", "s") == 0
+
+
+def test_help_version_and_a_mistyped_verb(capfd):
+    assert command() == 0
+    assert "interpret" in capfd.readouterr().out
+    assert command("--version") == 0
+    assert capfd.readouterr().out.startswith("wellposed 0.")
+    assert refused(capfd, "interprt", "x").endswith("see `wellposed --help`")
+    assert "--minutes has a value" in refused(
+        capfd, "interpret", "a.segy", "b.csv", "--out", "c", "--minutes", "-3"
+    )
+
+
+def test_the_demo_removes_nothing_of_others(tmp_path, capsys):
+    from wellposed.demo import main
+
+    (tmp_path / "thesis.tex").write_text("mine")
+    assert main(["--out", str(tmp_path)]) == 2
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_python_goes_on_with_its_own_run_and_with_no_other(tmp_path, monkeypatch):
+    import wellposed as wp
+    from wellposed.errors import ConfigError, RunError
+    from wellposed.seismic.picks import Picks
+
+    volume = small_volume()
+    s = volume.survey
+    cells = np.array([(2, 1), (2, 8), (2, 14), (9, 3), (9, 12), (5, 5)]).T
+    picks = Picks("../top", s.inline[cells[0]], s.crossline[cells[1]], times()[tuple(cells)], np.full(6, 4.0))
+    monkeypatch.chdir(tmp_path)
+    asked = {"out": "run", "epochs": 0, "say": lambda text: None}
+    run = wp.interpret(volume, [picks], **asked)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run"]
+    kept = {p: p.read_bytes() for p in Path("run").rglob("*") if p.is_file()}
+    assert wp.interpret(volume, [picks], **asked).finished
+    moved = Picks("../top", picks.inline, picks.crossline, picks.twt_ms + 10, picks.std_ms)
+    for v, p in ((volume, moved), (small_volume(seed=1), picks)):
+        with pytest.raises(RunError, match="other data"):
+            wp.interpret(v, [p], **asked)
+    assert {p: p.read_bytes() for p in Path("run").rglob("*") if p.is_file()} == kept
+    with pytest.raises(ConfigError, match="open already"):
+        wp.interpret(volume, "top.csv", **asked)
+    with pytest.raises(ConfigError, match="epochs"):
+        wp.interpret(volume, [picks], out="other", epochs=-1)
+    assert not Path("other").exists()
+    assert "finished" in repr(run)
+    assert {"open_volume", "read_picks", "interpret", "Stage"} <= set(dir(wp))
+
+
 def test_folders_that_are_no_run(files, tmp_path, capfd):
     full = tmp_path / "full"
     full.mkdir()
     (full / "thesis.txt").write_text("mine")
     words = ["interpret", files["survey"], files["top"], "--out"]
-    assert "is not a run" in refused(capfd, *words, full)
+    assert "holds something that is no run" in refused(capfd, *words, full)
     assert [p.name for p in full.iterdir()] == ["thesis.txt"]
     assert "needs a folder" in refused(capfd, *words, files["top"])
     for verb in (["evaluate", full, "--truth", files["top"]], ["export", full, "--dialect", "charisma"]):
@@ -329,6 +414,27 @@ def test_epochs_that_were_judged_are_not_judged_again(files, tmp_path, monkeypat
     assert len(calls) == 4  # shipped weights once, the first change twice, the second once
     a, b = ((tmp_path / out / "surfaces" / "top.csv").read_bytes() for out in ("whole", "again"))
     assert a == b
+
+
+def test_a_run_interrupted_before_a_surface_was_written_ends_in_the_same_bits(files, tmp_path, monkeypatch):
+    from wellposed.project import job
+
+    words = ["interpret", files["survey"], files["top"], "--epochs", 0, "--threads", 1, "--out"]
+    assert command(*words, tmp_path / "whole") == 0
+    real, calls = job.write_surface, []
+
+    def interrupted(*given):
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return real(*given)
+
+    monkeypatch.setattr(job, "write_surface", interrupted)
+    assert command(*words, tmp_path / "again") == 130
+    assert command(*words, tmp_path / "again") == 0
+    for name in ("top.csv", "top.zarr/probability/c/0/0/0"):
+        a, b = ((tmp_path / out / "surfaces" / name).read_bytes() for out in ("whole", "again"))
+        assert a == b
 
 
 def test_ctrl_c_ends_with_130_and_the_way_to_go_on(files, tmp_path):

@@ -235,3 +235,12 @@ def test_none_of_the_picks_is_a_choice_too():
     assert len(some.take([])) == 0
     assert len(some.take([False, False])) == 0
     assert some.take([1]).twt_ms.tolist() == [8.0]
+
+
+def test_line_numbers_below_zero_do_not_meet(tmp_path):
+    volume = Volume.from_array(np.ones((2, 9, 50)), inline=[10, 11], crossline=np.arange(-3, 6))
+    file = tmp_path / "top.csv"
+    file.write_text("inline,crossline,twt_ms\n10,4,100\n11,-2,101\n")
+    (found,) = read_picks(file, survey=volume.survey)
+    assert found.crossline.tolist() == [4, -2]
+    assert found.twt_ms.tolist() == [100, 101]

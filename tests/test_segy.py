@@ -496,3 +496,10 @@ def test_the_reading_is_of_the_standard_and_not_of_our_writing(path):
     inline, crossline = grid(np.arange(4), np.arange(6))
     write_traces(path, traces, {189: inline, 193: crossline}, {})
     np.testing.assert_array_equal(open_volume(path).read(), cube)
+
+
+def test_floats_of_a_narrow_range_are_what_their_code_says(tmp_path):
+    """IEEE floats between 4096 and 8191 have no zero as first hexadecimal digit, nor have IBM floats."""
+    a = np.random.default_rng(0).uniform(4200, 8000, (4, 5, 200)).astype(np.float32)
+    back = open_volume(write_segy(tmp_path / "impedance.segy", Volume.from_array(a)))
+    np.testing.assert_array_equal(back.read(), a)

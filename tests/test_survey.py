@@ -33,7 +33,7 @@ def test_the_nearest_trace_and_its_distance_in_bins():
     inline, crossline, bins = s.nearest([s.x[2, 3] + 5, s.x[0, 0] - 8 * 25], [s.y[2, 3], s.y[0, 0] - 6 * 25])
     assert inline.tolist() == [106, 100]
     assert crossline.tolist() == [503, 500]
-    assert bins == pytest.approx([0.2, 10])
+    assert bins == pytest.approx([0.16, 10])
 
 
 def test_a_cell_without_a_trace_is_never_the_nearest():
@@ -175,3 +175,10 @@ def test_a_survey_is_what_it_was_given():
     s = Survey("none", INLINE, CROSSLINE, 4.0 * np.arange(20), empty, empty > 0)
     assert not s.exists.any()
     assert s.step_ms == 4
+
+
+def test_bins_longer_than_wide_have_their_own_length_each_way():
+    i, j = np.indices((6, 9))
+    s = Volume.from_array(np.ones((6, 9, 20)), x=50.0 * i, y=12.5 * j).survey
+    away = s.nearest([122.0, 100.0, 400.0], [25.0, 31.0, 25.0])[2]
+    assert away.tolist() == pytest.approx([0.44, 0.48, 3.0])

@@ -181,6 +181,33 @@ def test_missing_traces_are_absent(ready):
     assert follows(h, z)
 
 
+OUTLINES = {
+    "a tongue": lambda i, j: (j < 25) | (i == 12),
+    "a diamond": lambda i, j: np.abs(i - 12) / 12 + np.abs(j - 20) / 20 < 1,
+    "every fourth trace missing": lambda i, j: np.random.default_rng(3).random(i.shape) > 0.25,
+}
+
+
+@pytest.mark.parametrize("outline", OUTLINES)
+def test_traces_beside_missing_ones_are_as_good_as_others(outline):
+    i, j = np.indices(SHAPE)
+    z = 46 + 9 * np.sin(2 * np.pi * j / 60) + 3 * np.cos(2 * np.pi * i / 30)
+    v, there = volume(earth(z, layers())), OUTLINES[outline](i, j)
+    s = replace(v.survey, trace=np.where(there, v.survey.trace, -1))
+    h = track(Volume(s, v._traces), picks_at(np.argwhere(there)[::23], z))
+    assert np.isnan(h.twt_ms[~there]).all()
+    assert error_ms(h, z)[there].max() < 6
+
+
+def test_beyond_the_picks_a_dipping_reflector_is_followed_ring_by_ring():
+    """Picked at one end only: without anchors the band of the picks has lost it after eighty traces."""
+    j = np.arange(160)
+    z = np.broadcast_to(20 + 0.22 * j, (1, 160)).copy()
+    v = volume(earth(z, [(0.0, 1.0), (-9.0, -0.5), (10.0, 0.4)]))
+    h = track(v, picks_at([(0, k) for k in range(0, 9, 4)], z))
+    assert np.abs(error_ms(h, z))[0, 20:150].max() < 6
+
+
 # Links carry a surface where all events look alike: there a tracker with wrong links goes astray.
 
 
@@ -437,8 +464,9 @@ def test_bridges_are_straight_and_what_is_nowhere_sure_stays():
     i, j = np.indices((10, 12)).astype(float)
     surface, sure = 2 * i - j, np.ones((10, 12), bool)
     sure[3:6, 4:8] = False
-    np.testing.assert_allclose(finish.bridged(np.where(sure, surface, 99), sure), surface, atol=1e-9)
-    assert (finish.bridged(surface, np.zeros_like(sure)) == surface).all()
+    there = np.ones_like(sure)
+    np.testing.assert_allclose(finish.bridged(np.where(sure, surface, 99), sure, there), surface, atol=1e-9)
+    assert (finish.bridged(surface, np.zeros_like(sure), there) == surface).all()
 
 
 def test_moments_and_quantiles_of_a_density():

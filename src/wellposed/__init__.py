@@ -15,6 +15,11 @@ errors seismic project operators control dynamics integrators backward network l
 """.split()
 
 
+def __dir__() -> list[str]:
+    homes = [import_module(f"{__name__}.{home}") for home in _HOMES]
+    return sorted({*_HOMES, "__version__", *(name for m in homes for name in getattr(m, "__all__", ()))})
+
+
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return import_module(f"{__name__}.{name}")

@@ -24,12 +24,27 @@ app = typer.Typer(
     help="Seismic horizons from few picks, by well-posed networks.",
 )
 
+
+@app.callback(invoke_without_command=True)
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="the version, and nothing else")
+    ] = False,
+) -> None:
+    """Seismic horizons from few picks, by well-posed networks."""
+    if version:
+        from wellposed import __version__
+
+        print(f"wellposed {__version__}")
+        raise typer.Exit
+
+
 Survey = Annotated[str, typer.Argument(help="SEG-Y file")]
 Folder = Annotated[str, typer.Argument(help="folder of a run")]
 Out = Annotated[str, typer.Option("--out", help="folder of the run; the same command continues it")]
 InlineByte = Annotated[int | None, typer.Option(help="first byte of the inline number, from 1")]
 CrosslineByte = Annotated[int | None, typer.Option(help="first byte of the crossline number, from 1")]
-StdMs = Annotated[float, typer.Option(help="std of picks whose file holds none")]
+StdMs = Annotated[float | None, typer.Option(help="std of picks whose file holds none; 4 unless told")]
 Unit = Annotated[str | None, typer.Option(help="unit of the times: ms, s, us or samples")]
 Negative = Annotated[bool, typer.Option("--negative-down", help="times are negative downwards")]
 Threads = Annotated[int | None, typer.Option(help="threads; all cores unless told")]
@@ -43,7 +58,7 @@ def interpret(
     out: Out = ...,  # type: ignore[assignment]
     minutes: Annotated[float | None, typer.Option(help="wall-clock target of the whole command")] = None,
     epochs: Annotated[int | None, typer.Option(help="epochs of adaptation; makes the run repeat")] = None,
-    std_ms: StdMs = 4.0,
+    std_ms: StdMs = None,
     seed: Annotated[int, typer.Option(help="seed of everything random")] = 0,
     threads: Threads = None,
     inline_byte: InlineByte = None,
@@ -58,7 +73,10 @@ def interpret(
     from wellposed.project.job import interpret_project
 
     if survey.lower().endswith(".toml"):
-        project = _from_file(survey, picks)
+        told = {"minutes": minutes, "epochs": epochs, "threads": threads, "unit": unit, "seed": seed or None}
+        told |= {"inline_byte": inline_byte, "crossline_byte": crossline_byte, "std_ms": std_ms}
+        told |= {"negative_down": negative_down or None}
+        project = _from_file(survey, picks, [_flag(k) for k, v in told.items() if v is not None])
     else:
         budget = {"minutes": minutes, "epochs": epochs, "seed": seed, "threads": threads}
         project = _project(survey, picks, inline_byte, crossline_byte, std_ms, unit, negative_down, budget)
@@ -71,7 +89,7 @@ def track(
     survey: Survey,
     picks: Annotated[list[str], typer.Argument(help="files of picks; a single pick will do")],
     out: Out,
-    std_ms: StdMs = 4.0,
+    std_ms: StdMs = None,
     threads: Threads = None,
     inline_byte: InlineByte = None,
     crossline_byte: CrosslineByte = None,
@@ -110,6 +128,8 @@ def evaluate(
     run: Folder,
     truth: Annotated[list[str], typer.Option(help="FILE, or NAME=FILE where the run has several horizons")],
     json_: Json = False,
+    unit: Unit = None,
+    negative_down: Negative = False,
 ) -> None:
     """Compare a run with a truth, beside interpolation and the classical tracker.
 
@@ -117,7 +137,7 @@ def evaluate(
     """
     from wellposed.project.evaluate import evaluate_run
 
-    result = evaluate_run(run, truth)
+    result = evaluate_run(run, truth, unit=unit, negative_down=negative_down)
     print(json.dumps({"result": result}) if json_ else table(result))
 
 
@@ -165,7 +185,7 @@ def run(arguments: list[str]) -> int:
     from typer.exceptions import TyperException
 
     try:
-        status = app(arguments, standalone_mode=False) or 0
+        status = app(arguments or ["--help"], standalone_mode=False) or 0
     except UserError as e:
         print(e, file=sys.stderr)
         return 2
@@ -179,10 +199,13 @@ def run(arguments: list[str]) -> int:
 
 def _usage(e: Any, arguments: list[str]) -> UserError:
     """Flags and arguments that do not fit, in the form of every other mistake."""
-    verb = " ".join(["wellposed", *arguments[:1]])
+    known = {
+        command.name or command.callback.__name__ for command in app.registered_commands if command.callback
+    }
+    verb = " ".join(["wellposed", *(a for a in arguments[:1] if a in known)])
     return ConfigError(
         e.format_message().rstrip("."),
-        given=shlex.join(arguments) or "nothing",
+        given=shlex.join(arguments),
         expected=f"what `{verb} --help` lists",
         way_out=f"see `{verb} --help`",
     )
@@ -192,9 +215,16 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _from_file(path: str, picks: list[str] | None) -> Project:
+def _from_file(path: str, picks: list[str] | None, flags: list[str]) -> Project:
     from wellposed.project.config import read_project
 
+    if flags:
+        raise ConfigError(
+            "a project file says how it is run itself",
+            given=f"{path} and {', '.join(flags)}",
+            expected="the project file and --out",
+            way_out="write these into the project file",
+        )
     if picks:
         raise ConfigError(
             "a project file names its picks itself",
@@ -210,7 +240,7 @@ def _project(
     picks: list[str] | None,
     inline_byte: int | None,
     crossline_byte: int | None,
-    std_ms: float,
+    std_ms: float | None,
     unit: str | None,
     negative_down: bool,
     budget: dict[str, Any],
@@ -228,7 +258,11 @@ def _project(
     file = {"file": Path(survey).absolute(), "inline_byte": inline_byte, "crossline_byte": crossline_byte}
     meaning = {"std_ms": std_ms, "unit": unit, "negative_down": negative_down}
     horizons = [{"picks": Path(p).absolute(), **meaning} for p in picks]
-    return told_project({"survey": file, "horizons": horizons, "run": budget})
+    return told_project({"survey": file, "horizons": horizons, "run": budget}, _flag)
+
+
+def _flag(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
 def table(result: dict[str, dict[str, dict[str, Any]]]) -> str:

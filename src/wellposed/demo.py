@@ -14,6 +14,7 @@ SHAPE = (48, 96, 192)
 SEED = 1
 INLINES = 2
 EVERY = 8  # traces from pick to pick on a picked inline
+MADE = {"survey.segy", "picks", "truth", "run"}
 MINUTES = "2"  # of the job: what is left of it goes into adaptation
 
 
@@ -24,6 +25,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo"))
     out: Path = parser.parse_args(arguments).out
+    if out.exists() and {p.name for p in out.iterdir()} - MADE:
+        print(
+            f"error: {out} holds something that the demo did not make: choose another --out", file=sys.stderr
+        )
+        return 2
     shutil.rmtree(out, ignore_errors=True)
     survey, picks, truths = make_files(out)
     command = ["interpret", str(survey), *map(str, picks), "--out", str(out / "run"), "--minutes", MINUTES]

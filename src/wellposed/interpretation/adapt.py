@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from wellposed.interpretation.hold_out import folds, held_out, surroundings
+from wellposed.interpretation.hold_out import held_out, surroundings
 from wellposed.interpretation.horizons import Described, Prepared, solve
 from wellposed.interpretation.terms import Terms
 from wellposed.interpretation.trust import width
@@ -67,11 +67,12 @@ def adapted(
 ) -> Adaptation:
     """Judge the shipped weights at hidden picks, then change them as long as the budget lasts.
 
-    Epochs that were `done` before an interruption are not judged again; `keep` gets the records of each.
+    The parts that are hidden are those that `described` knows. Epochs that were `done` before an
+    interruption are not judged again; `keep` gets the records of each.
 
     Cost:      a quick surface for each fold and epoch
     """
-    parts = folds(picks)
+    parts = described.parts
     records: list[Record] = []
     each = 0.0
 
@@ -103,7 +104,8 @@ def adapted(
         found = judged(tried)
         if found["held_out"] < BETTER * best["held_out"]:
             terms, best = tried, found
-    return Adaptation(terms, best["width"], best["held_out"], records, _story(shipped.terms, terms, records))
+    story = _story(shipped.terms, terms, best["held_out"], records, budget.epochs is not None)
+    return Adaptation(terms, best["width"], best["held_out"], records, story)
 
 
 def _changes() -> Iterator[Callable[[Terms], Terms]]:
@@ -115,15 +117,21 @@ def _changes() -> Iterator[Callable[[Terms], Terms]]:
         )
 
 
-def _story(before: Terms, after: Terms, records: list[Record]) -> str:
+def _story(before: Terms, after: Terms, error: float, records: list[Record], asked: bool) -> str:
     tried = len(records) - 1
     if tried == 0:
-        return "Nothing was adapted: the fixed steps took the time, or no epoch was asked for."
-    first, last = records[0]["held_out"], min(r["held_out"] for r in records)
+        return "Nothing was adapted: " + (
+            "no epoch was asked for." if asked else "the fixed steps took the time."
+        )
+    first = records[0]["held_out"]
     if before == after:
+        best = min(r["held_out"] for r in records[1:])
         return (
-            f"{tried} adaptations tried; hidden picks came no nearer than {first} ms: shipped weights stand."
+            f"{tried} adaptations tried; the best brought the error at hidden picks from {first:.2f} to "
+            f"{best:.2f} ms. A change counts from {100 * (1 - BETTER):.0f} % on, less is chance: the shipped "
+            "weights stand."
         )
     return (
-        f"Of {tried} adaptations the best brought the error at hidden picks from {first} to {last} ms: kept."
+        f"{tried} adaptations tried; those kept brought the error at hidden picks from {first:.2f} to "
+        f"{error:.2f} ms, each by {100 * (1 - BETTER):.0f} % or more."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,8 +37,11 @@ class Hidden:
         return round(float(self.error.mean()), 4) if len(self.error) else None
 
 
-def folds(picks: Picks) -> list[NDArray[np.int64]]:
-    """Leave one out up to 30 picks, else eight spatial blocks; nothing where a fold would leave no pick."""
+def folds(picks: Picks, seed: int = 0) -> list[NDArray[np.int64]]:
+    """Leave one out up to 30 picks, else eight spatial blocks; nothing where a fold would leave no pick.
+
+    `seed` is that of the first centres of the blocks.
+    """
     n = len(picks)
     if n < 2:
         return []
@@ -47,7 +50,7 @@ def folds(picks: Picks) -> list[NDArray[np.int64]]:
     from scipy.cluster.vq import kmeans2
 
     places = np.column_stack([picks.inline, picks.crossline]).astype(float)
-    _, group = kmeans2(places, BLOCKS, minit="++", rng=np.random.default_rng(0))
+    _, group = kmeans2(places, BLOCKS, minit="++", rng=np.random.default_rng(seed))
     return [np.flatnonzero(group == b) for b in np.unique(group)]
 
 
@@ -70,7 +73,9 @@ def surroundings(picks: Picks, part: NDArray[np.int64], survey: Survey) -> NDArr
     return near.reshape(survey.shape[:2]) & survey.exists
 
 
-def held_out(picks: Picks, solve: Callable[[Picks, int], Horizon], parts: list[NDArray[np.int64]]) -> Hidden:
+def held_out(
+    picks: Picks, solve: Callable[[Picks, int], Horizon], parts: Sequence[NDArray[np.int64]]
+) -> Hidden:
     """What is predicted at every pick of `parts` from the picks outside its part.
 
     `solve` gets the picks that are left, and the number of the part that is hidden.

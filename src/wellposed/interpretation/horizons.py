@@ -21,7 +21,8 @@ from wellposed.interpretation.candidates import LINES, candidate_tiles
 from wellposed.interpretation.head import Columns, HeadPrior, log_density
 from wellposed.interpretation.terms import Terms
 from wellposed.seismic import tracker as t
-from wellposed.seismic.band import Band, band_about
+from wellposed.seismic.band import LARGEST, Band, band_about
+from wellposed.seismic.interpolate import interpolate
 from wellposed.seismic.outward import anchored
 
 if TYPE_CHECKING:
@@ -62,17 +63,32 @@ class Described:
 
     `anchors` carry the surface beyond the hull of all picks. `says[0]` is what the head fitted on all
     picks says against each place of the band, in counts of `MOST_SAID / 255`; says[1 + n] what it says
-    when the picks of part n are hidden. `links` are those by correlation, `learned` those of the
+    when the picks of part n of `parts` are hidden. `links` are those by correlation, `learned` those of the
     network's features, where the terms count them.
+
+    The window is `margin` samples wider above and below than the band of all picks: so far off are some
+    hidden picks from the interpolation of the others, whose band must not be known from them.
 
     Shapes:    says (head, inline, crossline, D)
     """
 
     anchors: t.Seeds
     window: Band
+    margin: int
+    parts: Sequence[NDArray[np.int64]]
     says: Bytes
     links: Links
     learned: Links | None
+
+    def of_all_picks(self) -> Described:
+        """The same without what was kept for hidden picks: the band of all picks, and their head alone."""
+        if self.margin == 0 and len(self.says) == 1:
+            return self
+        window = _wider(self.window, -self.margin)
+        cut = slice(self.margin, self.margin + window.size)
+        learned = None if self.learned is None else self.learned.cut(cut)
+        said = self.says[:1, :, :, cut].copy()
+        return Described(self.anchors, window, 0, (), said, self.links.cut(cut), learned)
 
 
 def prepare(volume: Volume, shipped: Shipped, conditioned: Conditioned | None = None) -> Prepared:
@@ -96,13 +112,15 @@ def describe(
     settings = t.Tracker()
     ring = t.surfaces(c, at, replace(settings, sweeps=t.RING_SWEEPS))
     known, n = anchored(at, survey.exists, ring), len(at.i)
-    window = band_about(known.i, known.x, known.sample, survey.exists)
+    margin = _margin(at, parts, survey)
+    window = _wider(band_about(known.i, known.x, known.sample, survey.exists), margin)
     anchors = t.Seeds(known.i[n:], known.x[n:], known.sample[n:], known.std[n:])
-    said, features, wanted = _said(prepared, window, at, shipped, parts), prepared.features, shipped.terms
+    said = _said(prepared, window, margin, at, shipped, parts)
+    features, wanted = prepared.features, shipped.terms
     linked = features is not None and max(wanted.cosine_reflector, wanted.cosine_boundary) > 0
     learned = feature_links(features, window, settings.reach) if features is not None and linked else None
     links = correlation_links(c.strong, window, settings.reach, settings.link_std)
-    return Described(anchors, window, said, links, learned)
+    return Described(anchors, window, margin, parts, said, links, learned)
 
 
 def solve(
@@ -140,6 +158,8 @@ def surface(
     at = t.seeds(picks, survey)
     known = _joined(at, described.anchors) if hidden is None else at
     exists = survey.exists if where is None else where
+    if hidden is None:
+        described = described.of_all_picks()
     evidence = t.gather(c, known, exists, settings, at, described.window, described.links)
     evidence = replace(evidence, phase=replace(evidence.phase, shift=terms.lead))
     costs = t.costs_of(evidence.phase, settings)
@@ -153,10 +173,33 @@ def surface(
     return evidence, t.solve(t.model_of(evidence, unary, costs), evidence, known, settings)
 
 
+def _margin(at: t.Seeds, parts: Sequence[NDArray[np.int64]], survey: Survey) -> int:
+    """How far hidden picks lie from the interpolation of the others, in samples, the farthest of them."""
+    farthest = 0.0
+    for part in parts:
+        rest = np.setdiff1d(np.arange(len(at.i)), part)
+        prior = interpolate(at.i[rest], at.x[rest], at.sample[rest], survey.shape[:2])
+        farthest = max(farthest, float(np.abs(prior[at.i[part], at.x[part]] - at.sample[part]).max()))
+    return int(np.ceil(min(farthest, LARGEST)))
+
+
+def _wider(band: Band, margin: int) -> Band:
+    return replace(band, first=band.first - margin, size=band.size + 2 * margin)
+
+
 def _said(
-    prepared: Prepared, window: Band, at: t.Seeds, shipped: Shipped, parts: Sequence[NDArray[np.int64]]
+    prepared: Prepared,
+    window: Band,
+    margin: int,
+    at: t.Seeds,
+    shipped: Shipped,
+    parts: Sequence[NDArray[np.int64]],
 ) -> Bytes:
-    """What the heads say, all of them in one pass over the volume: see `Described`."""
+    """What the heads say, all of them in one pass over the volume: see `Described`.
+
+    The head of all picks sees their band alone, and its products have one shape: it says the same, to the
+    bit, whether picks are hidden beside it or not.
+    """
     c, n = prepared.conditioned, len(at.i)
     out = np.zeros((1 + len(parts), *window.first.shape, window.size), np.uint8)
     if n < 2:
@@ -168,16 +211,26 @@ def _said(
     for tile, read in once or tiles:
         inside = (at.i >= tile.start) & (at.i < tile.stop)
         picked[inside] = scaled(read[at.i[inside] - tile.start, at.x[inside]], shipped.scale)
-    kept = [np.setdiff1d(np.arange(n), part) for part in [np.zeros(0, np.int64), *parts]]
+    inner, whole = slice(margin, window.size - margin), slice(None)
+    everything = np.arange(n)
     with torch.no_grad():
-        fitted = [_fitted(picked, window, at, some, shipped.prior) for some in kept]
-        heads, share = (torch.stack(values) for values in zip(*fitted, strict=True))
-        nothing = torch.zeros(window.first.shape[1], window.size)
+        own = _fitted(picked[:, inner], _wider(window, -margin), at, everything, shipped.prior)
+        groups: list[tuple[slice, slice, torch.Tensor, torch.Tensor]]
+        groups = [(slice(0, 1), inner, own[0][None], own[1][None])]
+        if parts:
+            kept = [np.setdiff1d(everything, part) for part in parts]
+            fitted = [_fitted(picked, window, at, some, shipped.prior) for some in kept]
+            heads, shares = (torch.stack(values) for values in zip(*fitted, strict=True))
+            groups.append((slice(1, None), whole, heads, shares))
         for tile, read in once or candidate_tiles(c, prepared.features, window):
             for i, line in enumerate(read, tile.start):
-                cost = -log_density(heads, share, torch.from_numpy(scaled(line, shipped.scale)), nothing)
-                cost -= cost.amin(dim=-1, keepdim=True)
-                out[:, i] = (cost * (255 / MOST_SAID)).clamp(0, 255).to(torch.uint8).numpy()
+                features = torch.from_numpy(scaled(line, shipped.scale))
+                for group, places, heads, share in groups:
+                    seen = features[:, places].contiguous()
+                    cost = -log_density(heads, share, seen, torch.zeros(seen.shape[:2]))
+                    cost -= cost.amin(dim=-1, keepdim=True)
+                    counts = (cost * (255 / MOST_SAID) + 0.5).clamp(0, 255)
+                    out[group, i, :, places] = counts.to(torch.uint8).numpy()
     return out
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from wellposed.seismic.finish import filled
 from wellposed.seismic.horizons import Density
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def signs(evidence: Evidence, found: Found, step_ms: float) -> Floats:
     band = evidence.band
     place = np.clip(np.rint(found.sample - band.first), 0, band.size - 1).astype(np.int64)
     fit = np.take_along_axis(evidence.score, place[:, :, None], 2)[:, :, 0].astype(np.float64)
-    rough = np.abs(found.sample - median_filter(found.sample, 9, mode="nearest"))
+    fit, sample = (filled(v, band.exists) for v in (fit, found.sample))
+    rough = np.abs(sample - median_filter(sample, 9, mode="nearest"))
     columns = [
         np.ones_like(found.sample),
         np.log(np.maximum(found.std * step_ms, LEAST_MS)),

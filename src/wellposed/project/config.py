@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -57,6 +57,9 @@ class Project(Part):
     run: Budget = Budget()
 
 
+TABLES = (Project, SurveyFile, PickFile, Budget)
+
+
 def read_project(path: str | Path) -> Project:
     """Read a project file; its paths are relative to the file.
 
@@ -77,8 +80,10 @@ def read_project(path: str | Path) -> Project:
     return with_paths(project, lambda p: (path.parent / p).resolve())
 
 
-def validated(tables: Mapping[str, Any], where: Any = None) -> Project:
-    """A project from plain tables.
+def validated(
+    tables: Mapping[str, Any], where: Any = None, name: Callable[[str], str] | None = None
+) -> Project:
+    """A project from plain tables; `name` says what the user calls a key, `where` where it stands.
 
     Raises:    ConfigError that names the key, and where it stands
     """
@@ -88,11 +93,17 @@ def validated(tables: Mapping[str, Any], where: Any = None) -> Project:
         # A mistyped key makes its right name missing too: the mistake itself comes first.
         first = min(e.errors(), key=lambda error: error["type"] != "extra_forbidden")
         place = tuple(first["loc"])
-        raise _config_error(first, place, where(place) if where else _dotted(place)) from None
+        key = next((str(p) for p in reversed(place) if any(p in t.model_fields for t in TABLES)), "")
+        called = name(key) if name else ""
+        raise _config_error(
+            first, place, where(place) if where else called or _dotted(place), called
+        ) from None
 
 
-def told_project(tables: Mapping[str, Any]) -> Project:
+def told_project(tables: Mapping[str, Any], name: Callable[[str], str] = str) -> Project:
     """A project from tables in which None means that nothing was told, so that the default holds.
+
+    `name` turns a key into what the user calls it.
 
     Raises:    as validated
     """
@@ -102,7 +113,7 @@ def told_project(tables: Mapping[str, Any]) -> Project:
             return {k: told(v) for k, v in value.items() if v is not None}
         return [told(v) for v in value] if isinstance(value, list) else value
 
-    return validated(told(tables))
+    return with_paths(validated(told(tables), None, name), lambda p: Path(p).resolve())
 
 
 def write_project(project: Project, path: str | Path) -> None:
@@ -137,7 +148,7 @@ def _text(path: Path) -> str:
         ) from e
 
 
-def _config_error(error: Any, place: tuple[int | str, ...], where: str) -> ConfigError:
+def _config_error(error: Any, place: tuple[int | str, ...], where: str, called: str) -> ConfigError:
     key = str(place[-1])
     if error["type"] == "extra_forbidden":
         known = _keys(place[:-1])
@@ -157,8 +168,8 @@ def _config_error(error: Any, place: tuple[int | str, ...], where: str) -> Confi
         )
     value = str(error.get("input"))[:40]
     return ConfigError(
-        f"{_dotted([p for p in place if p not in ('int', 'literal')])} has a value it cannot have",
-        given=f"{value!r}, {where}",
+        f"{called or _dotted([p for p in place if p not in ('int', 'literal')])} has a value it cannot have",
+        given=value if called else f"{value!r}, {where}",
         expected=error["msg"].removeprefix("Input should be "),
         way_out="give another value",
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +26,17 @@ Floats = NDArray[np.float64]
 Result = dict[str, dict[str, dict[str, Any]]]
 
 
-def evaluate_run(folder: str | Path, truths: Sequence[str]) -> Result:
+def evaluate_run(
+    folder: str | Path, truths: Sequence[str], *, unit: str | None = None, negative_down: bool = False
+) -> Result:
     """Scores by horizon: ours, interpolation, tracker; the traces given as picks are left out.
 
-    Each of `truths` is a file, or NAME=file. The std of the interpolation only knows the distance to the
-    nearest pick: the yardstick for ours.
+    Each of `truths` is a file, or NAME=file; `unit` and `negative_down` say what its times are, as in
+    `read_picks`. The std of the interpolation only knows the distance to the nearest pick: the yardstick
+    for ours. `mae_common_ms` is over the traces on which all three have a time.
 
-    Raises:    RunError where the folder is no finished run, or a truth's horizon is not clear; FileError,
-               PickError where a truth cannot be read
+    Raises:    RunError where the folder is no finished run, its survey or picks have changed since, or a
+               truth's horizon is not clear; FileError, PickError where a truth cannot be read
     """
     from wellposed.seismic.condition import condition
 
@@ -40,7 +44,9 @@ def evaluate_run(folder: str | Path, truths: Sequence[str]) -> Result:
     run.require_finished()
     volume = open_survey(run.project)
     picks = {p.name: p for p in project_picks(run.project, volume.survey)}
-    found = [pair for truth in truths for pair in _truths(truth, run, volume)]
+    run.require_inputs()
+    read = partial(read_picks, survey=volume.survey, unit=unit, negative_down=negative_down)
+    found = [pair for truth in truths for pair in _truths(truth, run, read)]
     prepared = condition(volume.read(), volume.survey.live)
     return {name: _scores(run, volume, prepared, picks[name], truth) for name, truth in found}
 
@@ -82,13 +88,13 @@ def distance_std(distance: Floats, std_ms: float, step_ms: float) -> Floats:
     return np.sqrt(std_ms**2 + 0.16 * distance * step_ms**2)
 
 
-def _truths(given: str, run: Run, volume: Volume) -> list[tuple[str, Picks]]:
+def _truths(given: str, run: Run, read: Callable[[str], list[Picks]]) -> list[tuple[str, Picks]]:
     """Pairs of a horizon of the run and its truth that one argument names."""
     names = list(run.record["names"])
     name, _, file = given.rpartition("=")
     if Path(given).exists():
         name, file = "", given
-    horizons = read_picks(file, survey=volume.survey)
+    horizons = read(file)
     if name:
         _known(name, names, given)
         return [(name, _pooled(horizons, name))]
@@ -160,11 +166,15 @@ def _scores(
     }
     distance = distance_to_picks(*picks.at(survey), (survey.shape[0], survey.shape[1]))[i, j]
     out = {}
+    common = np.logical_and.reduce([np.isfinite(h.twt_ms[i, j]) for h in rivals.values()])
     for name, h in rivals.items():
         ours, std, low, high = (g[i, j] for g in (h.twt_ms, h.twt_std_ms, h.twt_p10_ms, h.twt_p90_ms))
         found = score(ours, std, low, high, twt, survey.step_ms).as_dict()
         error = np.abs(ours - twt)
         there = np.isfinite(error)
         rank = rank_correlation(distance[there], error[there])
-        out[name] = found | {"rank_distance": round(rank, 4) if np.isfinite(rank) else None}
+        out[name] = found | {
+            "rank_distance": round(rank, 4) if np.isfinite(rank) else None,
+            "mae_common_ms": round(float(error[common].mean()), 4) if common.any() else None,
+        }
     return out

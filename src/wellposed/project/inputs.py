@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wellposed.project.config import PickFile, Project
 from wellposed.seismic.picks import Picks, different_names, read_picks
@@ -50,17 +50,21 @@ def write_picks(picks: Picks, path: Path) -> Path:
 
     Raises:    FileError where it cannot be written
     """
-    import pandas as pd
-
     from wellposed.atomic import written_whole
 
-    columns = {"inline": picks.inline, "crossline": picks.crossline}
-    table = pd.DataFrame(
-        columns | {"twt_ms": picks.twt_ms.round(4), "std_ms": picks.std_ms, "horizon": picks.name}
-    )
     with written_whole(path) as partial:
-        table.to_csv(partial, index=False)
+        partial.write_text(picks_text(picks), encoding="utf-8")
     return path
+
+
+def picks_text(picks: Picks) -> str:
+    """What `write_picks` writes."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {"inline": picks.inline, "crossline": picks.crossline}
+    columns |= {"twt_ms": picks.twt_ms.round(4), "std_ms": picks.std_ms, "horizon": picks.name}
+    text: str = pd.DataFrame(columns).to_csv(index=False)
+    return text
 
 
 def findings(volume: Volume, horizons: list[Picks]) -> list[str]:

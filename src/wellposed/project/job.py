@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wellposed.atomic import written_whole
-from wellposed.errors import PickError
+from wellposed.errors import ConfigError, PickError, RunError
 from wellposed.interpretation.terms import Terms
 from wellposed.project.config import Project, told_project
-from wellposed.project.inputs import Say, findings, open_survey, project_picks, write_picks
+from wellposed.project.inputs import Say, findings, open_survey, picks_text, project_picks, write_picks
 from wellposed.project.plan import plan
 from wellposed.project.run import Run, begun, check_folder
+from wellposed.project.threads import use_threads
 from wellposed.project.track import write_surface
-from wellposed.seismic.picks import Picks, different_names
+from wellposed.seismic.picks import Picks, different_names, safe_name
 from wellposed.seismic.segy import write_segy
-from wellposed.seismic.volume import Source, Volume
+from wellposed.seismic.volume import Source, Volume, open_volume
 
 if TYPE_CHECKING:
     from wellposed.interpretation.adapt import Adaptation
     from wellposed.interpretation.horizons import Prepared
     from wellposed.seismic.horizons import Horizon
 
+WORSE = 1.1  # times the interpolation's error at hidden picks: beyond it the user is warned
 CACHE = "cache"  # what an interrupted run need not compute again; gone when it is finished
 
 
@@ -38,14 +41,25 @@ def interpret_project(project: Project, out: str | Path, say: Say = print) -> Ru
     Raises:    a UserError before anything is written, where survey, picks, plan or folder are refused
     """
     volume = open_survey(project)
-    horizons = project_picks(project, volume.survey)
+    return _interpret(project, volume, project_picks(project, volume.survey), out, say)
+
+
+def _interpret(
+    project: Project,
+    volume: Volume,
+    horizons: list[Picks],
+    out: str | Path,
+    say: Say,
+    kept: Callable[[], None] = lambda: None,
+) -> Run:
+    """The job on what is open; `kept` writes what a new run has to keep of it."""
     _enough(horizons)
     check_folder(out, "interpret", project)
     notes = findings(volume, horizons)
     for note in notes:
         say(note)
     expected = plan(project, volume.survey, horizons)
-    with begun(out, "interpret", project) as run:
+    with begun(out, "interpret", project, kept) as run:
         if run.finished:
             say(f"{out} is finished already: see {run.path('report.html')}")
             return run
@@ -68,14 +82,15 @@ def _predict(run: Run, volume: Volume, horizons: list[Picks], say: Say) -> None:
     todo = [p for p in horizons if not run.path("surfaces", f"{p.name}.csv").exists()]
     if not todo:
         return
-    use_threads(run.project.run.threads)
+    use_threads(run.project.run.threads, networks=True)
     learned = shipped()
     prepared = _prepared(run, volume, say)
     told = run.record.setdefault("horizons", {})
     for n, picks in enumerate(todo):
-        described = describe(prepared, picks, learned, () if picks.name in told else folds(picks))
+        deadline, judged = Deadline(run, len(todo) - n - 1), run.record.setdefault("judged", {})
+        parts = folds(picks, run.project.run.seed)
+        described = describe(prepared, picks, learned, () if picks.name in told else parts)
         if picks.name not in told:
-            deadline, judged = Deadline(run, n, len(todo)), run.record.setdefault("judged", {})
 
             def keep(records: list[dict[str, Any]], name: str = picks.name) -> None:
                 run.record["judged"][name] = list(records)
@@ -83,10 +98,10 @@ def _predict(run: Run, volume: Volume, horizons: list[Picks], say: Say) -> None:
 
             done = judged.get(picks.name, [])
             adaptation = adapted(prepared, described, picks, learned, deadline, done, keep)
-            told[picks.name] = _judged(prepared, picks, adaptation)
+            told[picks.name] = _judged(prepared, picks, adaptation, parts)
             del judged[picks.name]
             run.note()
-        described = replace(described, says=described.says[:1].copy())  # hidden picks are judged
+        described = described.of_all_picks()  # the rest may go
         terms, width = Terms(**told[picks.name]["terms"]), told[picks.name]["width"]
         sure = replace(learned, trust=learned.trust.times(width))
         write_surface(run, solve(prepared, described, picks, sure, terms))
@@ -94,16 +109,17 @@ def _predict(run: Run, volume: Volume, horizons: list[Picks], say: Say) -> None:
         say(_said(run, picks))
 
 
-@dataclass(frozen=True)
 class Deadline:
     """What is left of a run's time for the adaptation of one horizon, or how many epochs it gets.
 
-    The surfaces still to be made, one for each horizon left, come first: `fixed` seconds each.
+    The fixed steps of the horizons that are `left` come first, as long as those of this one each; what
+    remains is shared evenly, and a share that was given does not grow.
     """
 
-    run: Run
-    done: int
-    horizons: int
+    def __init__(self, run: Run, left: int) -> None:
+        self.run, self.left = run, left
+        self.began = run.seconds
+        self.end: float | None = None
 
     @property
     def epochs(self) -> int | None:
@@ -112,9 +128,13 @@ class Deadline:
         return None if epochs == "auto" else epochs
 
     def seconds(self, fixed: float) -> float:
-        """Seconds that this horizon may spend."""
-        left = self.horizons - self.done
-        return (60 * self.run.project.run.minutes - self.run.seconds) / left - fixed
+        """Seconds that this horizon may spend beside its surface, which takes `fixed`."""
+        now = self.run.seconds
+        if self.end is None:
+            others = self.left * (now - self.began + fixed)
+            spare = 60 * self.run.project.run.minutes - now - fixed - others
+            self.end = now + spare / (self.left + 1)
+        return self.end - now
 
 
 def _prepared(run: Run, volume: Volume, say: Say) -> Prepared:
@@ -152,30 +172,47 @@ def interpret(
 
     A volume that came from a file is read from there; another one is written to out/survey.segy.
 
-    Raises:    as interpret_project
+    Raises:    as interpret_project; ConfigError where volume or horizons are names of files; RunError where
+               the folder holds a run of another volume or of other picks
     """
-    _enough(list(horizons))
-    out = Path(out)
-    check_folder(out, "interpret")
-    files = [write_picks(p, out / "picks" / f"{p.name}.csv") for p in different_names(list(horizons))]
-    if volume.source is None:
-        place = out / "survey.segy"
-        source = Source(place if place.exists() else write_segy(place, volume), None, None)
-    else:
-        source = volume.source
+    if not isinstance(volume, Volume) or not all(isinstance(p, Picks) for p in horizons):
+        raise ConfigError(
+            "interpret takes what is open already",
+            given=f"{type(volume).__name__} and {type(horizons).__name__}",
+            expected="a Volume and a list of Picks",
+            way_out="use open_volume(file) and read_picks(file, survey=volume.survey)",
+        )
+    out = Path(out).resolve()
+    named = different_names([replace(p, name=safe_name(p.name)) for p in horizons])
+    files = {out / "picks" / f"{p.name}.csv": p for p in named}
+    source = volume.source or Source(out / "survey.segy", None, None)
     survey = {"file": source.file, "inline_byte": source.inline_byte, "crossline_byte": source.crossline_byte}
     budget = {"minutes": minutes, "epochs": epochs, "seed": seed, "threads": threads}
-    asked = {"survey": survey, "horizons": [{"picks": f} for f in files], "run": budget}
-    return interpret_project(told_project(asked), out, say)
+    project = told_project({"survey": survey, "horizons": [{"picks": f} for f in files], "run": budget})
+
+    def kept() -> None:
+        for file, picks in files.items():
+            write_picks(picks, file)
+        if volume.source is None:
+            write_segy(source.file, volume)
+
+    if check_folder(out, "interpret", project):
+        _same(out, volume, files)
+    return _interpret(project, volume, named, out, say, kept)
 
 
-def use_threads(threads: int) -> None:
-    """Tell the compiled code and torch how many threads to use."""
-    import numba
-    import torch
-
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-    torch.set_num_threads(threads)
+def _same(out: Path, volume: Volume, files: dict[Path, Picks]) -> None:
+    """Raise RunError where a run's own files hold other picks, or another volume, than those in memory."""
+    changed = [f.name for f, picks in files.items() if f.read_text("utf-8") != picks_text(picks)]
+    if volume.source is None and not np.array_equal(open_volume(out / "survey.segy").read(), volume.read()):
+        changed.append("survey.segy")
+    if changed:
+        raise RunError(
+            f"{out} holds a run of other data",
+            given=f"what differs from its {', '.join(changed)}",
+            expected="the same volume and picks, to continue it",
+            way_out="choose another out, or remove the folder",
+        )
 
 
 def _enough(horizons: list[Picks]) -> None:
@@ -189,20 +226,22 @@ def _enough(horizons: list[Picks]) -> None:
             )
 
 
-def _judged(prepared: Prepared, picks: Picks, adaptation: Adaptation) -> dict[str, Any]:
+def _judged(
+    prepared: Prepared, picks: Picks, adaptation: Adaptation, parts: list[NDArray[np.int64]]
+) -> dict[str, Any]:
     """Phase of the picks, what was adapted, and errors at hidden picks beside those of the interpolation."""
-    from wellposed.interpretation.hold_out import folds, held_out
+    from wellposed.interpretation.hold_out import held_out
     from wellposed.project.evaluate import interpolated
     from wellposed.seismic.phase import phase_of_picks
     from wellposed.seismic.tracker import seeds
 
     at = seeds(picks, prepared.survey)
     phase = phase_of_picks(prepared.conditioned.strong, at.i, at.x, at.sample)
-    parts = folds(picks)
     rival = held_out(picks, lambda p, n: interpolated(p, prepared.survey), parts)
     return {
         "picks": len(picks),
         "phase": str(phase),
+        "notes": _warnings(adaptation.error, rival.mean),
         "held_out": {"ours": adaptation.error, "interpolation": rival.mean, "folds": len(parts)},
         "terms": asdict(adaptation.terms),
         "width": adaptation.width,
@@ -211,13 +250,23 @@ def _judged(prepared: Prepared, picks: Picks, adaptation: Adaptation) -> dict[st
     }
 
 
+def _warnings(ours: float | None, interpolation: float | None) -> list[str]:
+    if ours is None or interpolation is None or ours <= WORSE * interpolation:
+        return []
+    return [
+        f"hidden picks lie nearer to their interpolation ({interpolation:.1f} ms) than to this surface "
+        f"({ours:.1f} ms): it may follow another reflector; more picks, or picks on the reflector, would help"
+    ]
+
+
 def _said(run: Run, picks: Picks) -> str:
     told = run.record["horizons"][picks.name]
     held = told["held_out"]
-    return (
-        f"{picks.name}: {told['phase']}; hidden picks missed by {held['ours']} ms "
-        f"(interpolation {held['interpolation']} ms); {run.seconds:.0f} s so far"
-    )
+    lines = [
+        f"{picks.name}: {told['phase']}; hidden picks missed by {held['ours']:.2f} ms "
+        f"(interpolation {held['interpolation']:.2f} ms); {run.seconds:.0f} s so far"
+    ]
+    return "\n".join([*lines, *(f"{picks.name}: {note}" for note in told["notes"])])
 
 
 def _report(run: Run, volume: Volume, horizons: list[Picks], notes: list[str]) -> None:

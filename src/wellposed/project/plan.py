@@ -17,21 +17,25 @@ GB = 1e9
 BASE = 0.6 * GB  # the interpreter with its libraries
 BYTES_A_SAMPLE = 40.0  # conditioned volume with its dips, features, sections on the way
 BYTES_A_PLACE = 95.0  # of a band: links of both kinds and their sum, messages, costs, density, heads
+START = 10.0  # seconds until everything is imported and compiled code is loaded
 SECONDS_A_SAMPLE = 8.5e-6  # conditioning and features, one thread
 SECONDS_A_PLACE = 9e-6  # texture, heads, hidden picks, one surface with its marginals, one thread
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Seconds of the fixed steps and bytes at the peak."""
+    """Seconds of the fixed steps, bytes at the peak, and the minutes that were asked for."""
 
     seconds: float
     memory: float
-    places: int
+    minutes: float
 
     def __str__(self) -> str:
         time = f"{self.seconds:.0f} s" if self.seconds < 120 else f"{self.seconds / 60:.0f} min"
-        return f"expects about {time} for the fixed steps, {self.memory / GB:.1f} GB of memory"
+        text = f"expects about {time} for the fixed steps, {self.memory / GB:.1f} GB of memory"
+        if self.seconds > 60 * self.minutes:
+            text += f"; that is more than the {self.minutes:g} min asked for, and nothing will be adapted"
+        return text
 
 
 def plan(project: Project, survey: Survey, horizons: list[Picks]) -> Plan:
@@ -51,9 +55,9 @@ def plan(project: Project, survey: Survey, horizons: list[Picks]) -> Plan:
     memory += BYTES_A_PLACE * max(places) + link_memory(traces, max(places) // traces)
     # Messages between traces go one after the other: of the work at a place only a part is shared by threads.
     threads = min(project.run.threads, os.cpu_count() or 1)
-    seconds = 5 + SECONDS_A_SAMPLE * traces * samples / threads
+    seconds = START + SECONDS_A_SAMPLE * traces * samples / threads
     seconds += SECONDS_A_PLACE * sum(places) * (0.5 + 0.5 / threads)
-    found = Plan(seconds, memory, sum(places))
+    found = Plan(seconds, memory, project.run.minutes)
     room = free_memory()
     if found.memory > room:
         raise ResourceError(

@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +78,19 @@ class Run:
                 way_out="give the same command again; it continues",
             )
 
+    def require_inputs(self) -> None:
+        """Raise RunError where the survey or the picks are no longer those that the run was made from."""
+        if self.record["inputs"] != inputs(self.project):
+            raise RunError(
+                f"{self.folder} was made from other files",
+                given="a survey or picks that have changed since the run",
+                expected="the files as they were",
+                way_out="bring them back, or run again into another --out",
+            )
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, {'finished' if self.finished else 'not finished'})"
+
     def note(self, **kept: Any) -> None:
         """Remember something in the run's record, and the time spent until now."""
         self.record.update(kept, seconds=round(self.seconds, 3))
@@ -110,8 +123,8 @@ def open_run(folder: str | Path) -> Run:
     return Run(folder, read_project(folder / PROJECT), record)
 
 
-def check_folder(folder: str | Path, verb: str, project: Project | None = None) -> None:
-    """Refuse a folder that holds something else, before anything is computed; the project, if it is known.
+def check_folder(folder: str | Path, verb: str, project: Project) -> bool:
+    """Whether the folder holds this run already; refuse one that holds something else.
 
     Raises:    RunError where it is another run's, or holds files of the user; FileError where it is a file
     """
@@ -124,7 +137,14 @@ def check_folder(folder: str | Path, verb: str, project: Project | None = None) 
             way_out="choose another --out",
         )
     if not folder.exists() or _begun_anew(folder):
-        return
+        return False
+    if not (folder / RECORD).is_file():
+        raise RunError(
+            f"{folder} holds something that is no run",
+            given=", ".join(sorted(p.name for p in folder.iterdir())[:4]),
+            expected="a folder that does not exist yet, is empty, or holds this run",
+            way_out="choose another --out",
+        )
     run = open_run(folder)
     if run.record.get("verb") != verb:
         raise RunError(
@@ -133,7 +153,7 @@ def check_folder(folder: str | Path, verb: str, project: Project | None = None) 
             expected=f"a run of {verb}, or no run",
             way_out="choose another --out",
         )
-    changed = _differences(run, project) if project else []
+    changed = _differences(run, project)
     if changed:
         raise RunError(
             f"{folder} holds a run that was asked for otherwise",
@@ -141,11 +161,16 @@ def check_folder(folder: str | Path, verb: str, project: Project | None = None) 
             expected="the same command, to continue it",
             way_out="choose another --out, or remove the folder",
         )
+    return True
 
 
 @contextmanager
-def begun(folder: str | Path, verb: str, project: Project) -> Iterator[Run]:
+def begun(
+    folder: str | Path, verb: str, project: Project, kept: Callable[[], None] = lambda: None
+) -> Iterator[Run]:
     """The run of this project in this folder, new or continued, held by a lock.
+
+    `kept` writes what a new run keeps of its inputs, once the folder is held.
 
     Raises:    as check_folder; RunError where a living process holds it
     """
@@ -162,6 +187,7 @@ def begun(folder: str | Path, verb: str, project: Project) -> Iterator[Run]:
         if not (folder / RECORD).exists():
             record = {"verb": verb, "version": __version__, "seconds": 0.0, "finished": False}
             try:
+                kept()
                 write_project(project, folder / PROJECT)
                 _write_json(folder / RECORD, {**record, "inputs": inputs(project)})
             except FileError:
@@ -197,10 +223,11 @@ def file_hash(path: Path) -> str:
 
 
 def _begun_anew(folder: Path) -> bool:
-    """Whether nothing in the folder is whole: empty, or killed before its first record was."""
+    """Whether nothing in the folder is whole: empty, or killed (the lock is left) before its first record."""
     inside = {p.name for p in folder.iterdir()}
     ours = {LOCK, PROJECT, "picks", "survey.segy"}
-    return RECORD not in inside and all(n in ours or n.endswith(".partial") for n in inside)
+    killed = LOCK in inside and all(n in ours or n.endswith(".partial") for n in inside)
+    return not inside or (RECORD not in inside and killed)
 
 
 def _differences(run: Run, project: Project) -> list[str]:

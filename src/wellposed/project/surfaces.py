@@ -29,6 +29,9 @@ class Surfaces:
     def __iter__(self) -> Iterator[Horizon]:
         return iter(self.horizons.values())
 
+    def __repr__(self) -> str:
+        return f"<Surfaces {', '.join(self.horizons)}>"
+
     def __len__(self) -> int:
         return len(self.horizons)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wellposed.project.config import Project
 from wellposed.project.inputs import Say, findings, open_survey, project_picks
 from wellposed.project.run import Run, begun, check_folder
+from wellposed.project.threads import use_threads
 
 if TYPE_CHECKING:
     from wellposed.seismic.horizons import Horizon
@@ -30,6 +31,7 @@ def track_project(project: Project, out: str | Path, say: Say = print) -> Run:
         if run.finished:
             say(f"{out} is finished already")
             return run
+        use_threads(project.run.threads, networks=False)
         prepared = condition(volume.read(), volume.survey.live)
         for picks in horizons:
             if not run.path("surfaces", f"{picks.name}.csv").exists():
@@ -43,5 +45,5 @@ def track_project(project: Project, out: str | Path, say: Say = print) -> Run:
 def write_surface(run: Run, horizon: Horizon) -> None:
     """Density and surface of a horizon; the CSV comes last, so that it says the horizon is done."""
     if horizon.density is not None:
-        horizon.density.write_zarr(run.path("surfaces", f"{horizon.name}.zarr"))
+        horizon.density.write_zarr(run.path("surfaces", f"{horizon.name}.zarr"), horizon.survey)
     horizon.write_csv(run.path("surfaces", f"{horizon.name}.csv"))

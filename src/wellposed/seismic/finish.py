@@ -29,6 +29,20 @@ def refined(score: Array, place: NDArray[np.int64]) -> Floats:
     return np.asarray(place + np.where(bent & (b == place), vertex, 0.0), np.float64)
 
 
+def filled(values: Floats, exists: Bools) -> Floats:
+    """Values of traces that are not in the survey, taken from the nearest one that is.
+
+    What filters over a neighbourhood then sees no invention where there is no trace.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    if exists.all() or not exists.any():
+        return values
+    i, x = distance_transform_edt(~exists, return_distances=False, return_indices=True)
+    out: Floats = values[i, x]
+    return out
+
+
 def cleaned(surface: Floats, exists: Bools) -> Floats:
     """Median against spikes of single traces, then an average over 5 x 5 traces of similar times.
 
@@ -57,16 +71,17 @@ def cleaned(surface: Floats, exists: Bools) -> Floats:
     return out
 
 
-def bridged(surface: Floats, sure: Bools) -> Floats:
-    """Interpolate across the traces that are not sure, from the sure traces around them.
+def bridged(surface: Floats, sure: Bools, exists: Bools) -> Floats:
+    """Interpolate across the traces that are not sure, from the sure traces of the survey around them.
 
     A surface that is sure nowhere, or on less than a tenth of its traces, stays as it is.
     """
     from scipy.ndimage import binary_dilation
 
-    if sure.all() or sure.mean() < 0.1:
+    sure = sure | ~exists
+    if sure.all() or (sure & exists).sum() < 0.1 * exists.sum():
         return surface
-    rim = sure & binary_dilation(~sure, iterations=3)
+    rim = sure & exists & binary_dilation(~sure, iterations=3)
     i, x = np.nonzero(rim)
     shape = (surface.shape[0], surface.shape[1])
     return np.where(sure, surface, interpolate(i, x, surface[rim], shape))

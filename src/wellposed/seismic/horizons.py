@@ -21,6 +21,8 @@ Array = NDArray[np.float32]
 
 COLUMNS = "inline,crossline,x,y,twt_ms,twt_std_ms,twt_p10_ms,twt_p90_ms,probability".split(",")
 GRIDS = COLUMNS[4:]
+DIMS = ("inline", "crossline", "place")
+MEANING = "probability[i, x, k] is that of first_ms[i, x] + k step_ms, given that the horizon exists"
 LEAST_PROBABILITY = 0.5  # of existing on a trace: below it the horizon is said to be absent
 
 
@@ -36,8 +38,11 @@ class Density:
     step_ms: float
     probability: Array
 
-    def write_zarr(self, path: str | Path) -> None:
+    def write_zarr(self, path: str | Path, survey: Survey | None = None) -> None:
         """Write as a Zarr group (format 3); it appears under its name only when it is whole.
+
+        xarray opens it as a data set with dimensions inline, crossline, place, and the line numbers of the
+        survey where it is given: `xarray.open_zarr(path, consolidated=False)`.
 
         Raises:    FileError where it cannot be written
         """
@@ -46,10 +51,13 @@ class Density:
         lines, _, size = self.probability.shape
         with written_whole(path) as partial:
             group = zarr.open_group(str(partial), mode="w", zarr_format=3)
-            group.attrs.update({"step_ms": self.step_ms, "units": "ms", "positive": "down"})
+            group.attrs.update({"step_ms": self.step_ms, "units": "ms", "positive": "down", "time": MEANING})
             chunks = (min(lines, 64), min(self.probability.shape[1], 64), size)
-            group.create_array("probability", data=self.probability.astype(np.float32), chunks=chunks)
-            group.create_array("first_ms", data=self.first_ms)
+            density = self.probability.astype(np.float32)
+            group.create_array("probability", data=density, chunks=chunks, dimension_names=DIMS)
+            group.create_array("first_ms", data=self.first_ms, dimension_names=DIMS[:2])
+            for name in DIMS[:2] if survey is not None else ():
+                group.create_array(name, data=getattr(survey, name), dimension_names=[name])
 
     @classmethod
     def read_zarr(cls, path: str | Path) -> Density:

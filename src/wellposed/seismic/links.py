@@ -51,6 +51,10 @@ class Links:
         """The same links at `weight` times the cost."""
         return Links(self.inline, self.crossline, self.step * weight)
 
+    def cut(self, places: slice) -> Links:
+        """The links of some of the places of the band."""
+        return Links(self.inline[..., places].copy(), self.crossline[..., places].copy(), self.step)
+
     def __add__(self, other: Links) -> Links:
         """Add costs, where both are kept in the same band with the same reach."""
         if self.crossline.shape != other.crossline.shape or self.inline.shape != other.inline.shape:

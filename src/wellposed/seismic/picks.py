@@ -202,8 +202,7 @@ def _outside(table: Table, survey: Survey, out: Flags, pair: tuple[Floats, Float
     numbers = ", ".join(map(str, table.lines[out][:SHOWN].tolist())) + (" ..." if out.sum() > SHOWN else "")
     return PickError(
         f"{table.file}: picks lie outside the survey",
-        given=f"{int(out.sum())} of {len(table)} (line {numbers}): {a.min():g} to {a.max():g}, "
-        f"{b.min():g} to {b.max():g}",
+        given=f"{int(out.sum())} of {len(table)} (line {numbers}), the first at {a[out][0]:g}, {b[out][0]:g}",
         expected=_ranges(survey),
         way_out="exchange the two columns"
         if swapped
@@ -259,7 +258,8 @@ def _on_traces(table: Table, survey: Survey, inline: Ints, crossline: Ints, note
 
 def _one_per_trace(picks: Picks, table: Table, lines: Ints, survey: Survey) -> Picks:
     """Picks on one trace become their mean, if they agree within half a sample."""
-    key = picks.inline * (int(survey.crossline.max()) + 1) + picks.crossline
+    i, x = picks.at(survey)
+    key = i * survey.shape[1] + x
     _, first, group, count = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
     if len(first) == len(picks):
         return picks

@@ -79,8 +79,19 @@ class Survey:
             )
         i, j = np.nonzero(self.exists)
         tree = cKDTree(np.column_stack([self.x[i, j], self.y[i, j]]))
-        distance, found = tree.query(np.column_stack([np.asarray(x, float), np.asarray(y, float)]))
-        return self.inline[i[found]], self.crossline[j[found]], distance / self.bin_size
+        places = np.column_stack([np.asarray(x, float), np.asarray(y, float)])
+        found = tree.query(places)[1]
+        away = self._in_bins(places - tree.data[found])
+        return self.inline[i[found]], self.crossline[j[found]], away
+
+    def _in_bins(self, vectors: Floats) -> Floats:
+        """Length of vectors in bins: the larger of their shares along inline and along crossline."""
+        places = [np.asarray(v, np.float64) for v in (self.x, self.y)]
+        steps = [np.array([np.diff(v, axis=k).ravel() for v in places]) for k in (0, 1)]
+        known = [np.median(s[:, np.isfinite(s).all(axis=0)], axis=1) for s in steps if np.isfinite(s).any()]
+        if len(known) == 2 and abs(np.linalg.det(known)) > 1e-6 * np.prod(np.linalg.norm(known, axis=1)):
+            return np.asarray(np.abs(np.linalg.solve(np.transpose(known), vectors.T)).max(axis=0), np.float64)
+        return np.asarray(np.hypot(*vectors.T) / self.bin_size, np.float64)
 
     @property
     def bin_size(self) -> float:

@@ -31,7 +31,8 @@ def times_in_ms(
         )
     raw = table.columns["time"] * (-1.0 if negative_down else 1.0)
     if unit == "samples":
-        return _checked(survey.twt_ms[0] + raw * survey.step_ms, table, survey), survey.step_ms
+        twt = survey.twt_ms[0] + raw * survey.step_ms
+        return _checked(twt, table, survey, "remove those picks, or give another --unit"), survey.step_ms
     told = unit or (table.unit if table.unit != "ms" else None)
     if unit is None and told is not None:
         notes.append(f"times of {table.file} are in {told}, as its header says")
@@ -45,7 +46,11 @@ def times_in_ms(
         raise _unlikely(table, survey, "seconds, negative down", "--unit s --negative-down")
     if below and not on_axis(twt, survey, edge=0) and on_axis(-twt, survey):
         raise _unlikely(table, survey, "negative down", "--negative-down")
-    return _checked(twt, table, survey), factor
+    flags = [flag for flag, told in (("--unit", unit), ("--negative-down", negative_down)) if not told]
+    ways = ["remove those picks", *(f"say {flag}" for flag in flags)]
+    if negative_down:
+        ways.append("leave --negative-down away")
+    return _checked(twt, table, survey, ", or ".join(ways)), factor
 
 
 def on_axis(twt: Floats, survey: Survey, edge: float = 0.5) -> bool:
@@ -58,12 +63,11 @@ def _off(twt: Floats, survey: Survey, edge: float = 0.5) -> NDArray[np.bool_]:
     return np.asarray((twt < survey.twt_ms[0] - beyond) | (twt > survey.twt_ms[-1] + beyond))
 
 
-def _checked(twt: Floats, table: Table, survey: Survey) -> Floats:
+def _checked(twt: Floats, table: Table, survey: Survey, way_out: str) -> Floats:
     off = _off(twt, survey)
     if not off.any():
         return twt
     where = table.lines[off]
-    way_out = "remove those picks, or say --unit or --negative-down"
     if on_axis(table.columns["time"] / 1000, survey):
         way_out = "add --unit us, if these are microseconds"
     raise PickError(

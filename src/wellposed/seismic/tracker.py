@@ -230,11 +230,12 @@ def solve(model: Model, evidence: Evidence, at: Seeds, settings: Tracker) -> Fou
         wide = pool.submit(marginals, model, settings.inverse_temperature, settings.sweeps)
     place, density = least.result().place, wide.result()
     sharp = band.first + finish.refined(evidence.score, place)
-    surface = finish.cleaned(weight * sharp + (1 - weight) * finish.mean_sample(density, band), band.exists)
-    fit = gaussian_filter(np.take_along_axis(evidence.score, place[:, :, None], 2)[:, :, 0], 1.0)
-    sure = (fit > settings.bridge) & band.exists
+    raw = weight * sharp + (1 - weight) * finish.mean_sample(density, band)
+    surface = finish.cleaned(finish.filled(raw, band.exists), band.exists)
+    fit = np.take_along_axis(evidence.score, place[:, :, None], 2)[:, :, 0].astype(np.float64)
+    sure = gaussian_filter(finish.filled(fit, band.exists), 1.0) > settings.bridge
     sure[at.i, at.x] = True
-    surface = finish.bridged(surface, sure | ~band.exists)
+    surface = finish.bridged(surface, sure, band.exists)
     low, high = (finish.quantile(density, band, q) for q in finish.QUANTILES)
     return Found(surface, finish.spread(density, band, surface), low, high, density)
 

@@ -50,6 +50,9 @@ class Volume:
     ) -> None:
         self.survey, self._traces, self.notes, self.source = survey, traces, notes, source
 
+    def __repr__(self) -> str:
+        return f"<Volume {self.survey.name}: {self.survey.describe()}>"
+
     def read(
         self,
         inline: slice = slice(None),

@@ -26,6 +26,7 @@ NAMES = {1: "IBM float", 2: "int32", 3: "int16", 5: "IEEE float", 8: "int8"}
 KINDS = {2: "i4", 3: "i2", 5: "f4", 8: "i1"}
 HUGE = 1e29  # fills such as 1e30 are no amplitudes
 DISTINCT = 1000  # different samples below which the format code is believed as it stands
+OCTAVES = 4  # that samples must span before their digits may speak against an IEEE format code
 END_OF_TEXT = "((SEG: EndText))"
 
 
@@ -206,7 +207,8 @@ def _true_format(file: SegyFile) -> SegyFile:
     """Believe the samples where they contradict the format code: IBM and IEEE floats are often confused.
 
     Read by the wrong rule, floats stay finite and look plausible. But an IBM float is normalised to a
-    first hexadecimal digit that is not zero, while one IEEE float in about twelve has a zero there.
+    first hexadecimal digit that is not zero, while one IEEE float in about twelve has a zero there. IEEE
+    floats of a narrow range may have none: only amplitudes of many octaves can speak against their code.
     """
     if file.format not in (1, 5):
         return file
@@ -216,8 +218,9 @@ def _true_format(file: SegyFile) -> SegyFile:
     if words.size < DISTINCT:
         return file
     share = float((words & 0x00F00000 == 0).mean())
+    octaves = int((np.bincount((words >> 23) & 0xFF) > 0.02 * words.size).sum())
     true = 5 if share > 0.01 else 1
-    if true == file.format:
+    if true == file.format or (true == 1 and octaves < OCTAVES):
         return file
     note = (
         f"the samples are {NAMES[true]} though the format code says {NAMES[file.format]}: "
