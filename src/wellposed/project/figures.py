@@ -42,7 +42,7 @@ def section(
     fig, ax = _figure(9.6, 4.4)
     _amplitudes(ax, amplitude, labels, s.twt_ms)
     low_ms, high_ms = (np.where(here, t, np.nan) for t in times[1:])
-    ax.fill_between(labels, low_ms, high_ms, color=BAND, alpha=0.45, lw=0)
+    ax.fill_between(labels, low_ms, high_ms, color=BAND, alpha=0.45, lw=0, label="p10 to p90")
     ax.plot(labels, np.where(here, times[0], np.nan), color=SURFACE, lw=1.4, label=horizon.name)
     ax.errorbar(
         labels[x],
@@ -57,6 +57,8 @@ def section(
     )
     known = np.concatenate([t[here & np.isfinite(t)] for t in times] + [picks.twt_ms])
     low, high = known.min() - SECTION_MARGIN_MS, known.max() + SECTION_MARGIN_MS
+    edge = 0.01 * (labels[-1] - labels[0] + 1)
+    ax.set_xlim(labels[0] - edge, labels[-1] + edge)
     ax.set_ylim(min(high, s.twt_ms[-1]), max(low, s.twt_ms[0]))
     ax.set(xlabel=along, ylabel="two-way time (ms)", title=f"{horizon.name} on {line[1]} {line[0]}")
     ax.legend(loc="upper right", fontsize=8)
@@ -94,10 +96,16 @@ def profile(horizon: Horizon, picks: Picks) -> Figure:
 
 
 def epochs(records: list[dict[str, Any]]) -> Figure:
-    """Error at hidden picks after every epoch of an adaptation; the first is that of the shipped weights."""
+    """Error at hidden picks in every epoch of an adaptation, each a change tried; a line marks shipped weights."""
     fig, ax = _figure(6.0, 3.0)
-    ax.plot([r["epoch"] for r in records], [r["held_out"] for r in records], marker="o", ms=4, color=SURFACE)
-    ax.set(xlabel="epoch", ylabel="error at hidden picks (ms)", xticks=[r["epoch"] for r in records])
+    ax.axhline(records[0]["held_out"], color="#868e96", lw=1, ls="--", label="shipped weights")
+    ax.plot([r["epoch"] for r in records], [r["held_out"] for r in records], "o", ms=5, color=SURFACE)
+    ax.legend(fontsize=8)
+    ax.set(
+        xlabel="epoch (0: shipped weights, then one change each)",
+        ylabel="error at hidden picks (ms)",
+        xticks=[r["epoch"] for r in records],
+    )
     return fig
 
 
@@ -116,8 +124,12 @@ def _map(
         levels = np.linspace(low, high, 10)[1:-1]
         lines = ax.contour(s.crossline, s.inline, shown, levels, colors="black", linewidths=0.6, alpha=0.7)
         ax.clabel(lines, fmt="%.0f", fontsize=7)
-    ax.plot(picks.crossline, picks.inline, "." if len(picks) > 60 else "o", ms=3, color=PICK, mec="none")
-    ax.set(xlabel="crossline", ylabel="inline", title=f"{horizon.name}: {label}")
+    ax.set_facecolor("#dee2e6")
+    ax.plot(
+        picks.crossline, picks.inline, "o", ms=2 if len(picks) > 60 else 4, color=PICK, mec="white", mew=0.5
+    )
+    gaps = "" if np.isfinite(shown).all() else " (grey: absent, or no trace)"
+    ax.set(xlabel="crossline", ylabel="inline", title=f"{horizon.name}: {label}{gaps}")
     fig.colorbar(image, ax=ax, label=label, shrink=0.85)
     return fig
 
