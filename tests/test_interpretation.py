@@ -10,7 +10,7 @@ import torch
 
 from small import small_volume, times
 from wellposed.errors import StructureError
-from wellposed.interpretation.adapt import adapted
+from wellposed.interpretation.adapt import adapted, better
 from wellposed.interpretation.candidates import candidate_names, candidate_tiles
 from wellposed.interpretation.features import feature_network, network_features, section_axes, sections
 from wellposed.interpretation.head import Columns, HeadPrior, information, log_density
@@ -173,14 +173,23 @@ def test_a_hidden_pick_does_not_say_where_its_band_lies(prepared):
 
 def test_hidden_picks_widen_and_narrow_the_std():
     def told(ratio, n=8, parts=8):
-        return width(Hidden(np.full(n, ratio), np.ones(n), parts))
+        return width(Hidden(np.full(n, ratio), np.ones(n), (n // max(parts, 1),) * parts))
 
     assert told(1.0, 0, 0) == 1.0
     assert told(5.0) > 1.5
-    assert told(0.05) < 0.9
+    assert told(0.05) == 1.0  # picks are made where it is easy: they do not narrow
     assert told(5.0, 800, 8) == pytest.approx(told(5.0), rel=0.05)  # hidden together: one cause, one word
     normal = np.abs(np.random.default_rng(0).standard_normal(400))
-    assert width(Hidden(normal, np.ones(400), 400)) == pytest.approx(1, abs=0.12)
+    assert width(Hidden(normal, np.ones(400), (1,) * 400)) == pytest.approx(1, abs=0.12)
+    assert width(Hidden(2 * normal, np.ones(400), (1,) * 400)) == pytest.approx(2, abs=0.2)
+
+
+def test_one_pick_that_came_nearer_is_chance():
+    before = np.array([1.0, 2.0, 1.5, 3.0, 2.5])
+    assert better(before - 0.2, before)
+    assert not better(before - 0.01, before)
+    assert not better(before - np.array([0, 0, 0, 1.5, -0.1]), before)
+    assert not better(before + 0.2, before)
 
 
 class Epochs:
@@ -199,9 +208,8 @@ def test_adaptation_is_kept_only_where_hidden_picks_come_nearer(prepared):
     assert len(none.records) == 1
     some = adapted(prepared, d, picks, shipped(), Epochs(2))
     assert len(some.records) == 3
-    best = min(r["held_out"] for r in some.records)
-    assert some.error <= none.error
-    assert (some.terms == shipped().terms) == (best >= 0.95 * none.error)
+    came_nearer = any(better(r["logs"], none.records[0]["logs"]) for r in some.records)
+    assert (some.terms != shipped().terms) == came_nearer
     again = adapted(prepared, d, picks, shipped(), Epochs(2), done=some.records)
     assert again == some
     timeless = adapted(prepared, d, picks, shipped(), Epochs(None))

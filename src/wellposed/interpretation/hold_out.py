@@ -23,13 +23,24 @@ MARGIN = 15  # traces
 class Hidden:
     """What was predicted at hidden picks: the absolute error, and the std that was said beside it.
 
-    Shapes:    error, std (pick,); parts: into how many parts the picks were hidden
+    Shapes:    error, std (pick,), part after part; sizes (part,): how many picks were hidden together
     Units:     ms
     """
 
     error: NDArray[np.float64]
     std: NDArray[np.float64]
-    parts: int
+    sizes: tuple[int, ...]
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts the picks were hidden."""
+        return len(self.sizes)
+
+    @property
+    def logs(self) -> list[float]:
+        """Mean of log(1 ms + error) in each part: what weighs a halved small error as a halved large one."""
+        each = np.split(np.log1p(self.error), np.cumsum(self.sizes)[:-1])
+        return [round(float(e.mean()), 4) for e in each if len(e)]
 
     @property
     def mean(self) -> float | None:
@@ -87,4 +98,4 @@ def held_out(
         at = hidden.at(horizon.survey)
         errors.append(np.abs(horizon.twt_ms[at] - hidden.twt_ms))
         stds.append(horizon.twt_std_ms[at])
-    return Hidden(np.concatenate(errors), np.concatenate(stds), len(parts))
+    return Hidden(np.concatenate(errors), np.concatenate(stds), tuple(len(p) for p in parts))

@@ -161,7 +161,8 @@ def surface(
     if hidden is None:
         described = described.of_all_picks()
     evidence = t.gather(c, known, exists, settings, at, described.window, described.links)
-    evidence = replace(evidence, phase=replace(evidence.phase, shift=terms.lead))
+    lead = terms.lead + (terms.lead_line if survey.is_line else 0.0)
+    evidence = replace(evidence, phase=replace(evidence.phase, shift=lead))
     costs = t.costs_of(evidence.phase, settings)
     unary = t.unary_costs(evidence, known, c.live, c.shape[2], costs)
     head, cosine = terms.at(evidence.phase.weight)

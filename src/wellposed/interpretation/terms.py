@@ -10,7 +10,8 @@ class Terms:
     """Weights of the learned terms, for a reflector and for a horizon that is no waveform.
 
     `cap` bounds what the head may say against a place; `cosine` weighs the links of learned features;
-    `lead` shifts the resultant length from which on the waveform leads (see `wellposed.seismic.phase`).
+    `lead` shifts the resultant length from which on the waveform leads (see `wellposed.seismic.phase`), and
+    `lead_line` does so further on a survey that is a line, where no neighbouring line holds the surface.
     """
 
     head_reflector: float = 0.05
@@ -19,6 +20,7 @@ class Terms:
     cosine_boundary: float = 0.0
     cap: float = 10.0
     lead: float = 0.0
+    lead_line: float = 0.2
 
     def at(self, weight: float) -> tuple[float, float]:
         """Weights of head and links where the picks are a waveform with probability `weight`."""

@@ -67,11 +67,12 @@ class Trust:
 
 
 def width(hidden: Hidden) -> float:
-    """What the std must be multiplied by, so that hidden picks of this survey lie within it as they should.
+    """What the std must be multiplied by, one or more, so that hidden picks lie within it as they should.
 
     The quantile at COVER of |error| / std over the hidden picks and PATIENCE draws of a normal
     distribution, which is what was learned on simulated earths. Picks that were hidden together count
-    as one: their errors have one cause.
+    as one: their errors have one cause. Hidden picks never narrow the std: picks are made where the
+    horizon is clear, and say nothing good about where it is not.
     """
     if hidden.parts == 0:
         return 1.0
@@ -80,7 +81,7 @@ def width(hidden: Hidden) -> float:
     weight = np.concatenate([np.full(len(hidden.error), hidden.parts / len(hidden.error)), np.ones(PATIENCE)])
     order = np.argsort(ratio)
     below = (np.cumsum(weight[order]) - 0.5 * weight[order]) / weight.sum()
-    return float(np.interp(COVER, below, ratio[order]))
+    return max(1.0, float(np.interp(COVER, below, ratio[order])))
 
 
 def signs(evidence: Evidence, found: Found, step_ms: float) -> Floats:

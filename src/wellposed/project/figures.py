@@ -96,16 +96,13 @@ def profile(horizon: Horizon, picks: Picks) -> Figure:
 
 
 def epochs(records: list[dict[str, Any]]) -> Figure:
-    """Error at hidden picks in every epoch of an adaptation, each a change tried; a line marks shipped weights."""
+    """Error at hidden picks in every epoch of an adaptation, each a change that was tried."""
     fig, ax = _figure(6.0, 3.0)
     ax.axhline(records[0]["held_out"], color="#868e96", lw=1, ls="--", label="shipped weights")
     ax.plot([r["epoch"] for r in records], [r["held_out"] for r in records], "o", ms=5, color=SURFACE)
     ax.legend(fontsize=8)
-    ax.set(
-        xlabel="epoch (0: shipped weights, then one change each)",
-        ylabel="error at hidden picks (ms)",
-        xticks=[r["epoch"] for r in records],
-    )
+    epoch = "epoch (0: shipped weights, then one change each)"
+    ax.set(xlabel=epoch, ylabel="error at hidden picks (ms)", xticks=[r["epoch"] for r in records])
     return fig
 
 

@@ -95,13 +95,13 @@ def _summary(run: Run, horizons: list[tuple[Picks, Horizon]]) -> str:
 
 def _trust() -> str:
     return (
-        "<p>The <b>phase of the picks</b> says what kind of event was picked; its resultant, 0 to 1, how alike "
-        "it is at all of them. Near one the waveform leads the surface, near zero the texture above and below "
-        "it. The <b>std</b> is that of the time, given that the horizon exists; about two thirds of the true "
-        "times lie within one std. The <b>held-out error</b> is the mean absolute error at picks that were "
-        "hidden, one after the other or block by block, and predicted from the others; how far they were "
-        "missed has widened or narrowed the std by the <b>factor of the std</b>. A horizon is absent where its "
-        "probability is below one half.</p>"
+        "<p>The <b>phase of the picks</b> says what kind of event was picked; its resultant, 0 to 1, how "
+        "alike it is at all of them. Near one the waveform leads the surface, near zero the texture above "
+        "and below it. The <b>std</b> is that of the time, given that the horizon exists; about two thirds "
+        "of the true times lie within one std. The <b>held-out error</b> is the mean absolute error at picks "
+        "that were hidden, one after the other or block by block, and predicted from the others; how far "
+        "they were missed has widened or narrowed the std by the <b>factor of the std</b>. A horizon is "
+        "absent where its probability is below one half.</p>"
     )
 
 
