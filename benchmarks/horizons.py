@@ -34,6 +34,10 @@ LINES = [
     ("F3, every 60th", "f3_lines/f3_il110_il111.sgy", "picks_il110_every60", "horizon_il110"),
     ("F3, to crossline 500", "f3_lines/f3_il110_il111.sgy", "picks_il110_to_500", "horizon_il110"),
 ]
+CREDIT = {
+    "f3_": "Amplitudes: F3, dGB open seismic repository / TNO; interpretation: Zenodo 1471548",
+    "penobscot": "Penobscot 3D, dGB open seismic repository / Nova Scotia Department of Energy",
+}
 METHODS = ("interpolation", "tracker", "ours")
 
 
@@ -110,8 +114,10 @@ def draw(run_folder: Path, truth_file: str, picture: Path) -> None:
         crossline=None if lengthwise else 0,
     )
     x = truth.crossline if lengthwise else truth.inline
-    fig.axes[0].plot(x, truth.twt_ms, ":", color="#2b8a3e", lw=1.6, label="interpretation")
+    fig.axes[0].plot(x, truth.twt_ms, color="#40c057", lw=3, zorder=1.5, label="interpretation")
     fig.axes[0].legend(loc="upper right", fontsize=8)
+    credit = next(text for name, text in CREDIT.items() if name in str(run.project.survey.file))
+    fig.text(0.995, 0.005, f"{credit}; CC BY-SA 3.0, and so is this picture", ha="right", fontsize=6)
     fig.savefig(picture, dpi=85)
 
 

@@ -20,7 +20,7 @@ class Terms:
     cosine_boundary: float = 0.0
     cap: float = 10.0
     lead: float = 0.0
-    lead_line: float = 0.2
+    lead_line: float = 0.4
 
     def at(self, weight: float) -> tuple[float, float]:
         """Weights of head and links where the picks are a waveform with probability `weight`."""

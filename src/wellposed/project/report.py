@@ -100,7 +100,7 @@ def _trust() -> str:
         "and below it. The <b>std</b> is that of the time, given that the horizon exists; about two thirds "
         "of the true times lie within one std. The <b>held-out error</b> is the mean absolute error at picks "
         "that were hidden, one after the other or block by block, and predicted from the others; how far "
-        "they were missed has widened or narrowed the std by the <b>factor of the std</b>. A horizon is "
+        "they were missed has widened the std by the <b>factor of the std</b>. A horizon is "
         "absent where its probability is below one half.</p>"
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CONSTANT = 0.5  # resultant length that reflectors exceed and other boundaries do not reach
-LEAD = 0.7  # resultant length from which on the waveform leads more than the neighbourhood
+LEAD = 0.5  # resultant length from which on the waveform leads more than the neighbourhood
 SOFT = 0.1  # width of the passage between both
 NAMES = {0: "peak", 90: "zero crossing", 180: "trough", -90: "zero crossing", -180: "trough"}
 
