@@ -43,7 +43,7 @@ KINDS = 4
 GRID = ((0.0, 0.15), (0.03, 0.3), (0.1, 0.6))  # weights of the head, for reflectors and for other horizons
 COSINES = (0.0, 0.5)
 SWEEPS = 8  # of the surfaces that terms and trust are judged by
-MISSED = 0.003  # share of existing traces that may be called absent
+MISSED = 0.001  # share of existing traces that may be called absent
 SAMPLE = 150  # traces a surface gives to the trust
 
 
