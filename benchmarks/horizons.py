@@ -117,7 +117,8 @@ def draw(run_folder: Path, truth_file: str, picture: Path) -> None:
     fig.axes[0].plot(x, truth.twt_ms, color="#40c057", lw=3, zorder=1.5, label="interpretation")
     fig.axes[0].legend(loc="upper right", fontsize=8)
     credit = next(text for name, text in CREDIT.items() if name in str(run.project.survey.file))
-    fig.text(0.995, 0.005, f"{credit}; CC BY-SA 3.0, and so is this picture", ha="right", fontsize=6)
+    word = fig.axes[0].get_xlabel()
+    fig.axes[0].set_xlabel(f"{word}\n{credit}; CC BY-SA 3.0, and so is this picture", fontsize=7)
     fig.savefig(picture, dpi=85)
 
 

@@ -21,7 +21,7 @@ from wellposed.interpretation.candidates import LINES, candidate_tiles
 from wellposed.interpretation.head import Columns, HeadPrior, log_density
 from wellposed.interpretation.terms import Terms
 from wellposed.seismic import tracker as t
-from wellposed.seismic.band import LARGEST, Band, band_about
+from wellposed.seismic.band import Band, band_about
 from wellposed.seismic.interpolate import interpolate
 from wellposed.seismic.outward import anchored
 
@@ -42,6 +42,7 @@ Flags = NDArray[np.bool_]
 MOST_PICKS = 400  # that the head is fitted on: more of them on a line say the same
 MOST_SAID = 16.0  # nats that a head can say against a place
 LEAST_STD = 0.5  # samples: a pick is not better than that
+WIDEST = 32  # samples by which hidden picks may widen a band: more would cost memory for picks that are lost
 CLIP = 4.0  # standard deviations beyond which a channel says nothing more
 
 
@@ -181,7 +182,7 @@ def _margin(at: t.Seeds, parts: Sequence[NDArray[np.int64]], survey: Survey) -> 
         rest = np.setdiff1d(np.arange(len(at.i)), part)
         prior = interpolate(at.i[rest], at.x[rest], at.sample[rest], survey.shape[:2])
         farthest = max(farthest, float(np.abs(prior[at.i[part], at.x[part]] - at.sample[part]).max()))
-    return int(np.ceil(min(farthest, LARGEST)))
+    return int(np.ceil(min(farthest, WIDEST)))
 
 
 def _wider(band: Band, margin: int) -> Band:

@@ -84,12 +84,16 @@ def _predict(run: Run, volume: Volume, horizons: list[Picks], say: Say) -> None:
         return
     use_threads(run.project.run.threads, networks=True)
     learned = shipped()
-    prepared = _prepared(run, volume, say)
+    prepared, features = _prepared(run, volume, say)
     told = run.record.setdefault("horizons", {})
     for n, picks in enumerate(todo):
         deadline, judged = Deadline(run, len(todo) - n - 1), run.record.setdefault("judged", {})
         parts = folds(picks, run.project.run.seed)
-        described = describe(prepared, picks, learned, () if picks.name in told else parts)
+        # The features are opened anew for each horizon: what was read of them leaves memory with them.
+        opened = None if features is None else np.load(features, mmap_mode="r")
+        seen = replace(prepared, features=opened)
+        described = describe(seen, picks, learned, () if picks.name in told else parts)
+        del opened, seen
         if picks.name not in told:
 
             def keep(records: list[dict[str, Any]], name: str = picks.name) -> None:
@@ -137,8 +141,8 @@ class Deadline:
         return self.end - now
 
 
-def _prepared(run: Run, volume: Volume, say: Say) -> Prepared:
-    """What depends on the survey only; features that are finished are read again."""
+def _prepared(run: Run, volume: Volume, say: Say) -> tuple[Prepared, Path | None]:
+    """What depends on the survey only, and the file of its features, which is made where it is not there."""
     from wellposed.interpretation.features import network_features
     from wellposed.interpretation.horizons import Prepared
     from wellposed.interpretation.shipped import shipped
@@ -146,15 +150,16 @@ def _prepared(run: Run, volume: Volume, say: Say) -> Prepared:
 
     conditioned = condition(volume.read(), volume.survey.live)
     net = shipped().net
+    prepared = Prepared(volume.survey, conditioned, None)
     if net is None:
-        return Prepared(volume.survey, conditioned, None)
+        return prepared, None
     file = run.path(CACHE, "features.npy")
     if not file.exists():
         features = network_features(net, conditioned, say)
         with written_whole(file) as partial, partial.open("wb") as f:
             np.save(f, features)
         run.note()
-    return Prepared(volume.survey, conditioned, np.load(file, mmap_mode="r"))
+    return prepared, file
 
 
 def interpret(
