@@ -95,7 +95,7 @@ def job(
 
 
 def draw(run_folder: Path, truth_file: str, picture: Path) -> None:
-    """Section of a line with surface, band, picks, and the truth as a dotted curve."""
+    """Section of a line with surface, band, picks, and the truth as a green curve below them."""
     from wellposed.project import open_run
     from wellposed.project.figures import section
     from wellposed.project.inputs import open_survey, project_picks
