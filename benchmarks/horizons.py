@@ -3,7 +3,7 @@
     python benchmarks/horizons.py lines DATA     Penobscot crossline 1155, F3 inline 110 (folders of DATA)
     python benchmarks/horizons.py parihaka DATA  the window of Parihaka, three horizons in a run
     python benchmarks/horizons.py earths [--count 5] [--shape 64 128 256] [--rival FILE]
-    python benchmarks/horizons.py ablation [--count 5]  which term does what, on generated earths
+    python benchmarks/horizons.py ablation [DATA] [--count 7] [--shape 32 64 160]  which term does what
     python benchmarks/horizons.py show --json FILE      the table of records measured before
 
 Prints a table in Markdown; --json FILE keeps the numbers, and what it holds of earths is not measured again.
@@ -193,6 +193,11 @@ def earths(measure: Any, given: argparse.Namespace) -> dict[str, Any]:
             print(f"{difficulty} earth {seed}: {seconds:.0f} s", file=sys.stderr, flush=True)
             if given.json:
                 given.json.write_text(json.dumps(kept, indent=1))
+    if given.what == "ablation" and given.data and not any(r["difficulty"] == "line" for r in records):
+        for title, scores in line_ablation(given.data):
+            records.append(
+                {"difficulty": "line", "seed": title, "picks": "its own", "horizon": title, **scores}
+            )
     table(records)
     return kept
 
@@ -291,7 +296,29 @@ def earth_scores(difficulty: str, seed: int, shape: tuple[int, int, int], rival:
 
 
 def earth_ablation(difficulty: str, seed: int, shape: tuple[int, int, int], rival: Path | None) -> Any:
-    """Links by correlation, learned links, both; each also without the pull to the interpolation; no head."""
+    for _, prepared, name, kind, picks, truth, described in cases(difficulty, seed, shape):
+        yield name, kind, variants(prepared, described, picks, truth)
+
+
+def line_ablation(data: Path) -> Any:
+    from wellposed.interpretation.horizons import describe, prepare
+    from wellposed.interpretation.shipped import shipped
+    from wellposed.seismic.picks import read_picks
+    from wellposed.seismic.volume import open_volume
+
+    for title, survey, picks_file, truth_file in LINES:
+        volume, folder = open_volume(data / survey), data / Path(survey).parent
+        (picks,), (known,) = (
+            read_picks(folder / f"{f}.csv", survey=volume.survey) for f in (picks_file, truth_file)
+        )
+        truth = np.full(volume.survey.shape[:2], np.nan)
+        truth[known.at(volume.survey)] = known.twt_ms
+        prepared = prepare(volume, shipped())
+        yield title, variants(prepared, describe(prepared, picks, shipped()), picks, truth)
+
+
+def variants(prepared: Any, described: Any, picks: Any, truth: Any) -> dict[str, float]:
+    """Error with links by correlation, learned links, both; without the head; each also without the pull."""
     from wellposed.interpretation.horizons import surface
     from wellposed.interpretation.shipped import shipped
     from wellposed.seismic.links import feature_links
@@ -303,23 +330,22 @@ def earth_ablation(difficulty: str, seed: int, shape: tuple[int, int, int], riva
     one = replace(own.terms, cosine_reflector=0.0, cosine_boundary=0.0)
     two = replace(own.terms, cosine_reflector=0.5, cosine_boundary=0.5)
     mute = replace(one, head_reflector=0.0, head_boundary=0.0)
-    for _, prepared, name, kind, picks, truth, described in cases(difficulty, seed, shape):
-        learned = feature_links(prepared.features, described.window, with_pull.reach)
-        variants = {
-            "correlation": (described, one),
-            "learned": (replace(described, links=learned, learned=None), one),
-            "both": (replace(described, learned=learned), two),
-            "no head": (described, mute),
-        }
-        asked = np.isfinite(truth)
-        asked[picks.at(prepared.survey)] = False
-        found = {}
-        for settings, ending in ((with_pull, ""), (without, ", no pull")):
-            for variant, (seen, terms) in variants.items():
-                z = surface(prepared, seen, picks, own, terms, settings)[1].sample
-                error = prepared.survey.twt_ms[0] + prepared.survey.step_ms * z - truth
-                found[variant + ending] = float(np.abs(error[asked]).mean())
-        yield name, kind, found
+    learned = feature_links(prepared.features, described.window, with_pull.reach)
+    tried = {
+        "correlation": (described, one),
+        "learned": (replace(described, links=learned, learned=None), one),
+        "both": (replace(described, learned=learned), two),
+        "no head": (described, mute),
+    }
+    asked = np.isfinite(truth)
+    asked[picks.at(prepared.survey)] = False
+    found = {}
+    for settings, ending in ((with_pull, ""), (without, ", no pull")):
+        for variant, (seen, terms) in tried.items():
+            z = surface(prepared, seen, picks, own, terms, settings)[1].sample
+            error = prepared.survey.twt_ms[0] + prepared.survey.step_ms * z - truth
+            found[variant + ending] = float(np.abs(error[asked]).mean())
+    return found
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from wellposed.interpretation.lessons import Lesson, picks_of, section_batch
 from wellposed.interpretation.matching import matching
 from wellposed.interpretation.pretrain import _logistic_regression, _quantile_regression
 from wellposed.interpretation.shipped import FOLDER, MANIFEST, read_shipped, shipped, write_shipped
+from wellposed.interpretation.terms import Terms
 from wellposed.interpretation.trust import stretched, width
 from wellposed.learning import Labels
 from wellposed.seismic.condition import condition
@@ -288,3 +289,11 @@ def test_shipped_weights_are_small_hashed_and_round_trip(tmp_path):
     np.testing.assert_array_equal(back.scale[0], shipped().scale[0])
     x = torch.randn(1, 3, 12, 20)
     assert torch.equal(back.net(x), shipped().net(x))
+
+
+def test_on_a_line_the_waveform_leads_later_and_the_head_counts_less():
+    terms = Terms(head_reflector=0.1, head_boundary=0.3, lead=0.1, lead_line=0.2, head_line=0.5)
+    on_line = terms.on_line()
+    assert on_line.lead == pytest.approx(0.3)
+    assert on_line.at(0.5)[0] == pytest.approx(0.5 * terms.at(0.5)[0])
+    assert on_line.at(0.5)[1] == terms.at(0.5)[1]

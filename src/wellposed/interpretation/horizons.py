@@ -156,17 +156,18 @@ def surface(
 ) -> tuple[t.Evidence, t.Found]:
     """The surface in samples with the evidence it stands on, before trust is applied."""
     survey, c = prepared.survey, prepared.conditioned
+    terms = terms.on_line() if survey.is_line else terms
     at = t.seeds(picks, survey)
     known = _joined(at, described.anchors) if hidden is None else at
     exists = survey.exists if where is None else where
     if hidden is None:
         described = described.of_all_picks()
     evidence = t.gather(c, known, exists, settings, at, described.window, described.links)
-    lead = terms.lead + (terms.lead_line if survey.is_line else 0.0)
-    evidence = replace(evidence, phase=replace(evidence.phase, shift=lead))
-    costs = t.costs_of(evidence.phase, settings)
+    phase = replace(evidence.phase, shift=evidence.phase.shift + terms.lead)
+    evidence = replace(evidence, phase=phase)
+    costs = t.costs_of(phase, settings)
     unary = t.unary_costs(evidence, known, c.live, c.shape[2], costs)
-    head, cosine = terms.at(evidence.phase.weight)
+    head, cosine = terms.at(phase.weight)
     if head > 0:
         said = described.says[0 if hidden is None else 1 + hidden].astype(np.float32) * (MOST_SAID / 255)
         unary += (head * c.live)[:, :, None].astype(np.float32) * np.minimum(said, np.float32(terms.cap))

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 CONSTANT = 0.5  # resultant length that reflectors exceed and other boundaries do not reach
-LEAD = 0.5  # resultant length from which on the waveform leads more than the neighbourhood
+LEAD = 0.4  # resultant length from which on the waveform leads more than the neighbourhood
+LINE = 0.3  # how much later it leads on a line, or two, where no neighbouring line holds the surface
 SOFT = 0.1  # width of the passage between both
 NAMES = {0: "peak", 90: "zero crossing", 180: "trough", -90: "zero crossing", -180: "trough"}
 
@@ -61,9 +62,9 @@ def phase_of_picks(
     k = np.clip(np.floor(sample).astype(int), 0, a.shape[2] - 2)
     f, row = np.clip(sample - k, 0, 1), np.arange(len(k))
     z = (1 - f) * analytic[row, k] + f * analytic[row, k + 1]
-    n = len(z)
+    n, shift = len(z), LINE if min(a.shape[:2]) <= 2 else 0.0
     m = complex(np.mean(z / (np.abs(z) + 1e-12)))
     if n < 2:
-        return Phase(float(np.degrees(np.angle(m))), 1.0)
+        return Phase(float(np.degrees(np.angle(m))), 1.0, shift)
     r = np.sqrt(max(n * abs(m) ** 2 - 1, 0) / (n - 1))
-    return Phase(float(np.degrees(np.angle(m))), float(r))
+    return Phase(float(np.degrees(np.angle(m))), float(r), shift)
