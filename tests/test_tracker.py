@@ -319,7 +319,7 @@ def test_a_single_pick_is_taken_for_a_reflector():
 def test_a_waveform_leads_later_on_a_line():
     rng = np.random.default_rng(0)
     a = np.cos(2 * np.pi * np.arange(128) / 16).astype(np.float32)[None, None].repeat(40, 1)
-    i, x, z = np.zeros(40, np.int64), np.arange(40), 64 + rng.normal(0, 2.5, 40)
+    i, x, z = np.zeros(40, np.int64), np.arange(40), 64 + rng.normal(0, 3, 40)
     line, volume = phase_of_picks(a, i, x, z), phase_of_picks(a.repeat(3, 0), i, x, z)
     assert line.resultant == pytest.approx(volume.resultant)
     assert 0.1 < line.weight < 0.5 < volume.weight
