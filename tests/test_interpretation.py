@@ -23,6 +23,7 @@ from wellposed.interpretation.shipped import FOLDER, MANIFEST, read_shipped, shi
 from wellposed.interpretation.terms import Terms
 from wellposed.interpretation.trust import stretched, width
 from wellposed.learning import Labels
+from wellposed.project.job import _warnings
 from wellposed.seismic.condition import condition
 from wellposed.seismic.horizons import Density
 from wellposed.seismic.picks import Picks
@@ -297,3 +298,18 @@ def test_on_a_line_the_waveform_leads_later_and_the_head_counts_less():
     assert on_line.lead == pytest.approx(0.3)
     assert on_line.at(0.5)[0] == pytest.approx(0.5 * terms.at(0.5)[0])
     assert on_line.at(0.5)[1] == terms.at(0.5)[1]
+
+
+def test_one_part_that_is_far_off_rules_the_mean_but_not_the_typical_error():
+    error = np.array([1.0] * 9 + [200.0])
+    hidden = Hidden(error, np.ones(10), (1,) * 10)
+    assert hidden.mean == pytest.approx(20.9)
+    assert hidden.typical == pytest.approx(np.exp(np.log(2) * 0.9 + np.log(201) * 0.1) - 1, abs=1e-3)
+    assert Hidden(np.full(4, 3.0), np.ones(4), (2, 2)).typical == pytest.approx(3.0, abs=1e-3)
+    assert Hidden(np.zeros(0), np.zeros(0), ()).typical is None
+
+
+def test_a_surface_behind_the_interpolation_is_said_aloud():
+    assert _warnings(2.0, 1.9) == []
+    assert _warnings(None, None) == []
+    assert "another reflector" in _warnings(2.0, 1.5)[0]

@@ -47,7 +47,7 @@ class Budget(Protocol):
 
 @dataclass(frozen=True)
 class Adaptation:
-    """The weights kept, the mean error at hidden picks in ms, and the story of the epochs.
+    """The weights kept, mean and typical error at hidden picks in ms, and the story of the epochs.
 
     `width` is what hidden picks say about the std: see `trust.width`.
     """
@@ -55,6 +55,7 @@ class Adaptation:
     terms: Terms
     width: float
     error: float | None
+    typical: float | None
     records: list[Record]
     story: str
 
@@ -90,8 +91,9 @@ def adapted(
             records.append(done[len(records)])
         else:
             found = held_out(picks, hidden, parts)
-            told: Record = {"epoch": len(records), "held_out": found.mean, "logs": found.logs}
-            records.append({**told, "width": round(width(found), 4), **asdict(terms)})
+            said: Record = {"held_out": found.mean, "typical": found.typical, "logs": found.logs}
+            said["width"] = round(width(found), 4)
+            records.append({"epoch": len(records), **said, **asdict(terms)})
             each = time.monotonic() - start
         keep(records)
         return records[-1]
@@ -108,7 +110,7 @@ def adapted(
         if better(found["logs"], best["logs"]):
             terms, best = tried, found
     story = _story(shipped.terms, terms, best["held_out"], records, budget.epochs is not None)
-    return Adaptation(terms, best["width"], best["held_out"], records, story)
+    return Adaptation(terms, best["width"], best["held_out"], best["typical"], records, story)
 
 
 def better(now: Sequence[float], before: Sequence[float]) -> bool:

@@ -43,6 +43,11 @@ class Hidden:
         return [round(float(e.mean()), 4) for e in each if len(e)]
 
     @property
+    def typical(self) -> float | None:
+        """exp(mean of `logs`) - 1 ms: one part that is far off does not rule it, as it does the mean."""
+        return round(float(np.expm1(np.mean(self.logs))), 4) if self.logs else None
+
+    @property
     def mean(self) -> float | None:
         """Mean absolute error, None where nothing was hidden."""
         return round(float(self.error.mean()), 4) if len(self.error) else None

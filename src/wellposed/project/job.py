@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wellposed.interpretation.horizons import Prepared
     from wellposed.seismic.horizons import Horizon
 
-WORSE = 1.1  # times the interpolation's error at hidden picks: beyond it the user is warned
+WORSE = 1.1  # times the interpolation's typical error at hidden picks: beyond it the user is warned
 CACHE = "cache"  # what an interrupted run need not compute again; gone when it is finished
 
 
@@ -246,7 +246,7 @@ def _judged(
     return {
         "picks": len(picks),
         "phase": str(phase),
-        "notes": _warnings(adaptation.error, rival.mean),
+        "notes": _warnings(adaptation.typical, rival.typical),
         "held_out": {"ours": adaptation.error, "interpolation": rival.mean, "folds": len(parts)},
         "terms": asdict(adaptation.terms),
         "width": adaptation.width,
@@ -259,8 +259,9 @@ def _warnings(ours: float | None, interpolation: float | None) -> list[str]:
     if ours is None or interpolation is None or ours <= WORSE * interpolation:
         return []
     return [
-        f"hidden picks lie nearer to their interpolation ({interpolation:.1f} ms) than to this surface "
-        f"({ours:.1f} ms): it may follow another reflector; more picks, or picks on the reflector, would help"
+        f"hidden picks lie nearer to their interpolation (typically {interpolation:.1f} ms) than to this "
+        f"surface ({ours:.1f} ms): it may follow another reflector; more picks, or picks on the reflector, "
+        "would help"
     ]
 
 
