@@ -39,6 +39,11 @@ CREDIT = {
     "penobscot": "Penobscot 3D, dGB open seismic repository / Nova Scotia Department of Energy",
 }
 METHODS = ("interpolation", "tracker", "ours")
+NO_WAVEFORM = (
+    "unconformity",
+    "chaos_top",
+    "dome_top",
+)  # of a generated earth; the other horizons are reflectors
 
 
 def main() -> None:
@@ -60,7 +65,7 @@ def main() -> None:
     if given.weights:
         use_weights(given.weights)
     if given.what == "show":
-        table(json.loads(given.json.read_text())["records"])
+        show(json.loads(given.json.read_text())["records"])
         return
     found: Any
     if given.what == "lines":
@@ -198,23 +203,51 @@ def earths(measure: Any, given: argparse.Namespace) -> dict[str, Any]:
             records.append(
                 {"difficulty": "line", "seed": title, "picks": "its own", "horizon": title, **scores}
             )
-    table(records)
+    show(records)
     return kept
 
 
-def table(records: list[dict[str, Any]]) -> None:
-    """Mean and standard deviation over earths, by difficulty, picks and kind of horizon."""
+def show(records: list[dict[str, Any]]) -> None:
+    """Print means by difficulty and kind of horizon, then by picks, then of all; and what passes a bound."""
     about = ("difficulty", "seed", "picks", "horizon")
     keys = [k for k in records[0] if k not in about]
     rows = defaultdict(list)
     for r in records:
-        rows[r["difficulty"], r["picks"], r["horizon"]].append([r[k] for k in keys])
-    rows = dict(sorted(rows.items()))
-    print(f"| earths | picks | horizon | n | {' | '.join(keys)} |\n|---|---|---|---|{'---|' * len(keys)}")
-    for (difficulty, picks, kind), values in rows.items():
+        kind = r["horizon"] if r["horizon"] in NO_WAVEFORM or r["difficulty"] == "line" else "reflectors"
+        rows[f"{r['difficulty']}: {kind}"].append(r)
+        rows[f"~ picks: {r['picks']}"].append(r)
+        rows["~~ all"].append(r)
+    print(f"| horizons | n | {' | '.join(keys)} |\n|---|---|{'---|' * len(keys)}")
+    for name, some in sorted(rows.items()):
+        values = [[r[k] for k in keys] for r in some]
         mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
         cells = " | ".join(f"{m:.2f} ± {d:.2f}" for m, d in zip(mean, std, strict=True))
-        print(f"| {difficulty} | {picks} | {kind} | {len(values)} | {cells} |")
+        print(f"| {name.lstrip('~ ')} | {len(some)} | {cells} |")
+    if "ours" in records[0]:
+        judge(records)
+
+
+def judge(records: list[dict[str, Any]]) -> None:
+    """Which horizons of generated earths pass the bounds that are asked."""
+    trackers = [k for k in ("tracker", "rival") if k in records[0]]
+    others = ["tracker", "interpolation"]
+    bounds = (
+        ("reflectors 10 % and 0.1 ms behind the better tracker", "reflector", trackers, 0.1, 0.1),
+        ("unconformities behind tracker or interpolation", "unconformity", others, 0.0, 0.0),
+        ("chaotic tops 10 % behind the better of both", "chaos_top", others, 0.1, 0.0),
+    )
+    print()
+    for about, kind, rivals, share, least in bounds:
+        some = [r for r in records if (r["horizon"] if r["horizon"] in NO_WAVEFORM else "reflector") == kind]
+        best = [min(r[k] for k in rivals) for r in some]
+        bad = [r for r, b in zip(some, best, strict=True) if r["ours"] > b + max(share * b, least)]
+        named(f"{about}, {len(bad)} of {len(some)}", bad)
+    named("more than 10 % of the traces missed", [r for r in records if r["missed"] > 0.1])
+
+
+def named(about: str, some: list[dict[str, Any]]) -> None:
+    names = (f"{r['difficulty']} {r['seed']} {r['horizon']} from {r['picks']}" for r in some)
+    print(f"* {about}: {'; '.join(names) or 'none'}")
 
 
 def cases(difficulty: str, seed: int, shape: tuple[int, int, int], hidden: bool = False) -> Any:

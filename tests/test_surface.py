@@ -137,6 +137,26 @@ def test_missing_traces_cut_a_line_in_two():
     assert np.all(p[0, 3] == 0.25)
 
 
+def test_a_part_of_a_grid_is_solved_as_if_it_were_the_grid():
+    whole = random_model(6, 7, 5, seed=3, slope=0.3)
+    part = np.s_[1:4, 2:6]
+    exists = np.zeros((6, 7), bool)
+    exists[part] = True
+    exists[2, 3] = False
+    links = Links(whole.links.inline[1:3, 2:6], whole.links.crossline[1:4, 2:5], whole.links.step)
+    own = [np.ascontiguousarray(v[part]) for v in (whole.unary, whole.first, whole.prior)]
+    alone = Model(own[0], own[1], links, np.ascontiguousarray(exists[part]), whole.prices, own[2])
+    inside = replace(whole, exists=exists)
+    a, b = minimum_surface(inside), minimum_surface(alone)
+    assert (a.energy, a.bound) == (b.energy, b.bound)
+    assert np.array_equal(a.place[part], b.place)
+    p = marginals(inside, 1.0)
+    assert np.array_equal(p[part], marginals(alone, 1.0))
+    assert np.all(p[~exists] == np.float32(0.2))
+    nowhere = marginals(replace(whole, exists=np.zeros((6, 7), bool)), 1.0)
+    assert np.all(nowhere == np.float32(0.2))
+
+
 def test_a_jump_costs_what_its_throw_says():
     """The evidence moves by seven samples: the surface follows where the jump is cheaper than staying."""
     unary = np.full((1, 20, 12), 1.0, np.float32)

@@ -55,6 +55,10 @@ class Links:
         """The links of some of the places of the band."""
         return Links(self.inline[..., places].copy(), self.crossline[..., places].copy(), self.step)
 
+    def within(self, i: slice, x: slice) -> Links:
+        """The links between the traces of a rectangle; views of the same memory."""
+        return Links(self.inline[i.start : i.stop - 1, x], self.crossline[i, x.start : x.stop - 1], self.step)
+
     def __add__(self, other: Links) -> Links:
         """Add costs, where both are kept in the same band with the same reach."""
         if self.crossline.shape != other.crossline.shape or self.inline.shape != other.inline.shape:

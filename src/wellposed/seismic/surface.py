@@ -12,7 +12,7 @@ and the second belongs to a convex bound of the partition function (Wainwright e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,22 @@ class Model:
                 way_out="compute all of them in the same Band",
             )
 
+    def where_it_exists(self) -> tuple[Model, tuple[slice, slice]]:
+        """The model on the smallest rectangle of traces that holds all existing ones, and that rectangle."""
+        rows, columns = (np.flatnonzero(self.exists.any(axis=k)) for k in (1, 0))
+        if not len(rows):
+            rows, columns = (np.arange(n) for n in self.exists.shape)
+        i, x = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+        inner = replace(
+            self,
+            unary=self.unary[i, x],
+            first=self.first[i, x],
+            links=self.links.within(i, x),
+            exists=self.exists[i, x],
+            prior=None if self.prior is None else self.prior[i, x],
+        )
+        return inner, (i, x)
+
     def graph(self) -> m.Graph:
         """The model as the compiled code reads it."""
         p = self.prices
@@ -78,11 +94,10 @@ class Model:
         down, across = (np.ascontiguousarray(np.diff(flat, axis=k), np.float32) for k in (0, 1))
         share = 1.0 if min(self.first.shape) == 1 else 0.5
         numbers = (np.float32(v) for v in (self.links.step, p.slant, p.quad, p.cap, p.growth, share))
-        unary = np.ascontiguousarray(self.unary, np.float32)
-        first = np.ascontiguousarray(self.first, np.int32)
-        return m.Graph(
-            unary, first, self.exists, self.links.inline, self.links.crossline, down, across, *numbers
-        )
+        whole = np.ascontiguousarray
+        unary, first, exists = whole(self.unary, np.float32), whole(self.first, np.int32), whole(self.exists)
+        links = whole(self.links.inline), whole(self.links.crossline)
+        return m.Graph(unary, first, exists, *links, down, across, *numbers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +121,8 @@ def minimum_surface(model: Model, sweeps: int = 20) -> Surface:
     Cost:      8 (2 reach + 1) D operations a trace and sweep; 16 D bytes a trace for the messages
     Reference: Kolmogorov, Convergent tree-reweighted message passing, 2006
     """
-    g = model.graph()
+    inner, rectangle = model.where_it_exists()
+    g = inner.graph()
     messages = np.zeros((4, *g.unary.shape), np.float32)
     bound, done = -np.inf, 0
     while done < sweeps:
@@ -115,8 +131,10 @@ def minimum_surface(model: Model, sweeps: int = 20) -> Surface:
         done += 1
         if bound - last < SETTLED * g.first.size:
             break
-    place = m.decode(g, messages)
-    return Surface(place, float(m.energy(g, place)), bound, done)
+    found = m.decode(g, messages)
+    place = np.zeros(model.first.shape, np.int64)
+    place[rectangle] = found
+    return Surface(place, float(m.energy(g, found)), bound, done)
 
 
 def energy_of(model: Model, place: NDArray[np.int64]) -> float:
@@ -134,7 +152,8 @@ def marginals(model: Model, inverse_temperature: float, sweeps: int = 20) -> Arr
     Cost:      as minimum_surface
     Reference: Wainwright, Jaakkola, Willsky, A new class of upper bounds on the log partition function, 2005
     """
-    g = model.graph()
+    inner, rectangle = model.where_it_exists()
+    g = inner.graph()
     weight = np.exp(-inverse_temperature * (g.unary - g.unary.min(axis=2, keepdims=True)))
     weight = np.maximum(weight, m.TINY, dtype=np.float32)
     table = m.tables(g, inverse_temperature / float(g.share))
@@ -146,5 +165,9 @@ def marginals(model: Model, inverse_temperature: float, sweeps: int = 20) -> Arr
         last, p = p, m.belief(g, weight, messages)
         if float(np.abs(p - last).max(axis=2).mean()) < SETTLED:
             break
-    p[~model.exists] = 1.0 / p.shape[2]
-    return p
+    p[~inner.exists] = 1.0 / p.shape[2]
+    if p.shape == model.unary.shape:
+        return p
+    everywhere = np.full(model.unary.shape, 1.0 / p.shape[2], np.float32)
+    everywhere[rectangle] = p
+    return everywhere

@@ -7,6 +7,7 @@ frequency and roughness; whoever reads them looks a few samples above and below 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,14 @@ def texture(conditioned: Conditioned) -> Array:
     Units:     dips in samples a trace; logarithms are natural
     Cost:      about forty separable Gaussian averages of the volume
     """
+    out = np.empty((len(texture_names()), *conditioned.shape), np.float32)
+    for n, channel in enumerate(_channels(conditioned)):
+        out[n] = channel
+    return out
+
+
+def _channels(conditioned: Conditioned) -> Iterator[Array]:
+    """The channels in the order of `texture_names`, one after the other, so that few are held at once."""
     from scipy.ndimage import gaussian_filter
     from scipy.signal import hilbert
 
@@ -68,25 +77,19 @@ def texture(conditioned: Conditioned) -> Array:
     frequency = np.concatenate([frequency[:, :, :1], frequency], axis=2).clip(-0.5, 2.0)
     rough = sum((s - _neighbour(s, axis)) ** 2 for axis in (0, 1))
 
-    channels: list[Array] = []
     for window in WINDOWS:
         e = average(energy, window.std) + 1e-4
         spread = sum(average(p * p, window.std) - average(p, window.std) ** 2 for p in dips)
-        channels += [average(p * energy, window.std) / e for p in dips]
-        channels += [
-            np.log(e),
-            np.log(e) - np.log(average(residual, window.std) + 1e-4),
-            average(frequency * energy, window.std) / e,
-            np.log(average(np.asarray(rough), window.std) + 1e-4) - np.log(e),
-            np.log(np.maximum(np.asarray(spread), 0) + 1e-3),
-        ]
+        yield from (average(p * energy, window.std) / e for p in dips)
+        yield np.log(e)
+        yield np.log(e) - np.log(average(residual, window.std) + 1e-4)
+        yield average(frequency * energy, window.std) / e
+        yield np.log(average(np.asarray(rough), window.std) + 1e-4) - np.log(e)
+        yield np.log(np.maximum(np.asarray(spread), 0) + 1e-3)
     here = average(energy, 1.0, 1.0) + 1e-3
-    channels += [
-        np.log(average(np.abs(analytic).astype(np.float32), 0.7, 1.0) + 1e-2),
-        np.log(here) - np.log(average(energy, 6.0, 1.0) + 1e-3),
-        np.log(here) - np.log(average(residual, 1.5, 1.0) + 1e-4),
-    ]
-    return np.stack(channels).astype(np.float32)
+    yield np.log(average(np.abs(analytic).astype(np.float32), 0.7, 1.0) + 1e-2)
+    yield np.log(here) - np.log(average(energy, 6.0, 1.0) + 1e-3)
+    yield np.log(here) - np.log(average(residual, 1.5, 1.0) + 1e-4)
 
 
 def _neighbour(v: Array, axis: int) -> Array:
