@@ -83,4 +83,4 @@ def test_light_imports_stay_light(code, heavy):
 
 def test_files_are_short_or_have_a_reason():
     long = {f.name: n for f in ROOT.rglob("*.py") if (n := len(f.read_text().splitlines())) > 300}
-    assert set(long) <= {"messages.py", "flow.py"}  # compiled inner loops, and laws, that belong together
+    assert set(long) <= {"messages.py"}  # compiled inner loops that belong together

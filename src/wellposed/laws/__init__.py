@@ -1,20 +1,11 @@
 """Laws: what must hold for every operator, dynamics, integrator ..., public so that users test their own."""
 
+from wellposed.laws.backward import gradient, memory
 from wellposed.laws.catalogue import Entry, catalogue
-from wellposed.laws.flow import (
-    gradient,
-    inverse,
-    memory,
-    moving,
-    order,
-    passive,
-    refine,
-    spectrum,
-    step_bound,
-    structure,
-    taylor,
-)
+from wellposed.laws.dynamics import moving, spectrum, structure
+from wellposed.laws.integrators import inverse, order, step_bound
 from wellposed.laws.law import LawError, hold, pure
+from wellposed.laws.network import passive, refine, taylor
 from wellposed.laws.objectives import curvature, slope, told_std, unknown, weighted_by_std
 from wellposed.laws.operators import bound, dot, kept, matrix, reach, shifted
 

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+Shape = tuple[int, ...]
+
 
 class LawError(Exception):
     """An object breaks its law: a mistake in the code, not in what a user asked for."""
@@ -29,6 +31,16 @@ def hold(law: str, subject: object, left: str, right: str, *, miss: float, allow
     if not miss <= allowed:
         raise LawError(law, subject, left=left, right=right, miss=miss, allowed=allowed)
     return miss
+
+
+def draw(shape: Shape, seed: int) -> Tensor:
+    """Return random numbers in float64, the same for the same seed."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def distance(a: Tensor, b: Tensor) -> float:
+    """|a - b| / |b|."""
+    return float((a - b).norm() / b.norm().clamp_min(torch.finfo(b.dtype).tiny))
 
 
 def pure(call: Callable[..., Tensor], *inputs: Any) -> float:

@@ -10,7 +10,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from wellposed.laws.law import hold
+from wellposed.laws.law import distance, draw, hold
 from wellposed.operators.base import Normal, Operator
 from wellposed.operators.pattern import tensors_of, with_tensors
 
@@ -21,9 +21,9 @@ def dot(K: Operator, shape: tuple[int, ...], *, seed: int = 0, allowed: float = 
     Shapes:    shape (batch, channel, *space) of y
     Raises:    LawError
     """
-    y = _random(shape, seed)
+    y = draw(shape, seed)
     Ky = K @ y
-    z = _random(tuple(Ky.shape), seed + 1)
+    z = draw(tuple(Ky.shape), seed + 1)
     left, right = float((Ky * z).sum()), float((y * (K.T @ z)).sum())
     scale = max(float(Ky.norm() * z.norm()), torch.finfo(torch.float64).tiny)
     sides = f"<K y, z> = {left:.15g}", f"<y, K' z> = {right:.15g}"
@@ -36,7 +36,7 @@ def matrix(K: Operator, shape: tuple[int, ...], *, seed: int = 0, allowed: float
     Shapes:    shape (batch, channel, *space) of y
     Raises:    LawError when K is not linear, mixes the examples of a batch, or its adjoint is another
     """
-    y = _random(shape, seed)
+    y = draw(shape, seed)
     Ky = K @ y
     M, N = K.as_matrix(shape[1:]), K.T.as_matrix(tuple(Ky.shape[1:]))
     scale = max(float(M.norm()), torch.finfo(torch.float64).tiny)
@@ -86,15 +86,15 @@ def shifted(
     Raises:    LawError
     """
     name = f"K'K of {_name(L.root)} by {L.root.solver.name}" if isinstance(L, Normal) else _name(L)
-    b, y = _random(shape, seed), _random(shape, seed + 1)
+    b, y = draw(shape, seed), draw(shape, seed + 1)
     x = L.solve_shifted(h, b)
-    back = _relative(x + h * (L @ x), b)
+    back = distance(x + h * (L @ x), b)
     hold("shifted", name, "(I + h L) x was asked to be b", "it is not", miss=back, allowed=allowed)
     M = L.as_matrix(shape[1:])
-    skew = _relative(M.T, M)
+    skew = distance(M.T, M)
     hold("shifted", name, "L has one matrix", "its transpose is another", miss=skew, allowed=allowed)
     dense = torch.linalg.solve(torch.eye(len(M), dtype=M.dtype) + h * M, b.flatten(1).T).T.reshape(b.shape)
-    apart = _relative(x, dense)
+    apart = distance(x, dense)
     hold("shifted", name, "solve_shifted gives one x", "the dense solve another", miss=apart, allowed=allowed)
     energy = float((y * (L @ y)).sum())
     floor = allowed * float(y.norm() * (L @ y).norm())
@@ -119,14 +119,6 @@ def reach(K: Operator, *, h: float = 1.0, size: int = 48, allowed: float = 1e-3)
     sides = f"the response falls by {observed:.6g} a sample", f"a first difference gives {expected:.6g}"
     hold("reach", _name(K), *sides, miss=abs(observed - expected) / expected, allowed=allowed)
     return observed
-
-
-def _random(shape: tuple[int, ...], seed: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def _relative(a: Tensor, b: Tensor) -> float:
-    return float((a - b).norm() / b.norm().clamp_min(torch.finfo(b.dtype).tiny))
 
 
 def _name(K: Operator) -> str:

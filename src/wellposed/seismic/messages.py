@@ -3,6 +3,8 @@
 Traces are visited in the order of the grid, forth and back; on each visit a trace sends to the
 neighbours that come later in that order. Its own costs are shared evenly among the chains through it
 (`share`: one chain on a line, two on a grid).
+
+One file, long as it is: compiled code that is kept does not notice when a function of another file changes.
 """
 
 from __future__ import annotations
