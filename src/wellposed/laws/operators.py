@@ -8,7 +8,6 @@ from __future__ import annotations
 from math import sqrt
 
 import torch
-from torch import Tensor
 
 from wellposed.laws.law import distance, draw, hold
 from wellposed.operators.base import Normal, Operator
