@@ -270,7 +270,9 @@ def cases(difficulty: str, seed: int, shape: tuple[int, int, int], hidden: bool 
             except PickError:
                 continue
             if len(picks) >= 4:
-                described = describe(prepared, picks, shipped(), folds(picks) if hidden else ())
+                described = describe(
+                    prepared, picks, shipped(), folds(picks, prepared.survey) if hidden else ()
+                )
                 yield earth, prepared, name, kind, picks, truth, described
 
 

@@ -11,6 +11,7 @@ import torch
 from small import small_volume, times
 from wellposed.errors import StructureError
 from wellposed.interpretation.adapt import adapted, better
+from wellposed.interpretation.calibrate import MISSED, _logistic_regression, _quantile_regression
 from wellposed.interpretation.candidates import candidate_names, candidate_tiles
 from wellposed.interpretation.features import feature_network, network_features, section_axes, sections
 from wellposed.interpretation.head import Columns, HeadPrior, information, log_density
@@ -18,7 +19,6 @@ from wellposed.interpretation.hold_out import BLOCKS, Hidden, folds, held_out
 from wellposed.interpretation.horizons import describe, prepare, solve
 from wellposed.interpretation.lessons import Lesson, picks_of, section_batch
 from wellposed.interpretation.matching import matching
-from wellposed.interpretation.pretrain import _logistic_regression, _quantile_regression
 from wellposed.interpretation.shipped import FOLDER, MANIFEST, read_shipped, shipped, write_shipped
 from wellposed.interpretation.terms import Terms
 from wellposed.interpretation.trust import stretched, width
@@ -29,6 +29,7 @@ from wellposed.seismic.horizons import Density
 from wellposed.seismic.picks import Picks
 from wellposed.seismic.synthetic import make_earth
 from wellposed.seismic.tiles import tiles
+from wellposed.seismic.volume import Volume
 
 
 @pytest.mark.parametrize(
@@ -136,14 +137,17 @@ def test_the_fitted_head_is_a_minimum_and_more_steps_change_nothing():
 
 
 def test_every_pick_is_hidden_once():
-    s = some_picks()
-    assert [p.tolist() for p in folds(s)] == [[k] for k in range(6)]
-    assert folds(s.take([0])) == []
+    s, survey = some_picks(), small_volume().survey
+    assert [p.tolist() for p in folds(s, survey)] == [[k] for k in range(6)]
+    assert folds(s.take([0]), survey) == []
     n = 120
+    survey = Volume.from_array(
+        np.zeros((2, 60, 8)), inline=[100, 110], crossline=np.arange(500, 560), twt_ms=4 * np.arange(8)
+    ).survey
     many = Picks(
         "many", np.repeat([100, 110], n // 2), np.tile(np.arange(n // 2), 2) + 500, np.zeros(n), np.ones(n)
     )
-    parts = folds(many)
+    parts = folds(many, survey)
     assert len(parts) <= BLOCKS
     assert sorted(np.concatenate(parts).tolist()) == list(range(n))
 
@@ -152,7 +156,7 @@ def test_hidden_picks_are_not_seen(prepared):
     """A pick that is wrong by 40 ms moves what is predicted there only where it is not hidden."""
     picks = some_picks()
     wrong = replace(picks, twt_ms=picks.twt_ms + 40.0 * (np.arange(6) == 2))
-    parts = folds(wrong)
+    parts = folds(wrong, prepared.survey)
     d = describe(prepared, wrong, shipped(), parts)
     errors = held_out(wrong, lambda rest, n: solve(prepared, d, rest, shipped(), hidden=n), parts).error
     assert errors[2] > 25
@@ -163,7 +167,7 @@ def test_a_hidden_pick_does_not_say_where_its_band_lies(prepared):
     """Far from the interpolation of the others its error is told in full, and not cut at the band of all."""
     picks = some_picks()
     far = replace(picks, twt_ms=picks.twt_ms + 130.0 * (np.arange(6) == 1))
-    d = describe(prepared, far, shipped(), folds(far))
+    d = describe(prepared, far, shipped(), folds(far, prepared.survey))
     assert d.margin >= 30
     hidden = held_out(far, lambda rest, n: solve(prepared, d, rest, shipped(), hidden=n), d.parts)
     assert hidden.error[1] > 110
@@ -204,7 +208,7 @@ class Epochs:
 
 def test_adaptation_is_kept_only_where_hidden_picks_come_nearer(prepared):
     picks = some_picks()
-    d = describe(prepared, picks, shipped(), folds(picks))
+    d = describe(prepared, picks, shipped(), folds(picks, prepared.survey))
     none = adapted(prepared, d, picks, shipped(), Epochs(0))
     assert none.terms == shipped().terms
     assert len(none.records) == 1
@@ -256,7 +260,7 @@ def test_existence_is_learned_from_signs_of_absence_and_misses_few():
     assert w[1] == w[2] == 0
     assert w[4] < -1.5
     missed = (S @ w < 0)[there > 0.5].mean()
-    assert missed <= 0.011
+    assert missed <= 2 * MISSED
     assert (S @ w < 0)[there < 0.5].mean() > 2 * missed
 
 

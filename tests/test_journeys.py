@@ -451,17 +451,18 @@ def test_ctrl_c_ends_with_130_and_the_way_to_go_on(files, tmp_path):
 
 
 def test_a_lock_of_the_living_holds_and_of_the_dead_is_broken(files, tmp_path, capfd):
-    import socket
+    import fcntl
 
     words = ["interpret", files["survey"], files["top"], "--out", tmp_path / "run", "--epochs", 0]
     (tmp_path / "run").mkdir()
     lock = tmp_path / "run" / "lock"
-    lock.write_text(f"{os.getppid()} {socket.gethostname()}")
-    assert "in use" in refused(capfd, *words)
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    lock.write_text(f"{dead.pid} {socket.gethostname()}")
+    with lock.open("w") as held:
+        held.write("4711 on another machine")
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert "in use" in refused(capfd, *words)
     assert command(*words) == 0
+    assert not lock.exists()
 
 
 def test_help_imports_nothing_heavy():

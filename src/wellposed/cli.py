@@ -59,7 +59,7 @@ def interpret(
     minutes: Annotated[float | None, typer.Option(help="wall-clock target of the whole command")] = None,
     epochs: Annotated[int | None, typer.Option(help="epochs of adaptation; makes the run repeat")] = None,
     std_ms: StdMs = None,
-    seed: Annotated[int, typer.Option(help="seed of everything random")] = 0,
+    seed: Annotated[int | None, typer.Option(help="seed of everything random; 0 unless told")] = None,
     threads: Threads = None,
     inline_byte: InlineByte = None,
     crossline_byte: CrosslineByte = None,
@@ -73,7 +73,7 @@ def interpret(
     from wellposed.project.job import interpret_project
 
     if survey.lower().endswith(".toml"):
-        told = {"minutes": minutes, "epochs": epochs, "threads": threads, "unit": unit, "seed": seed or None}
+        told = {"minutes": minutes, "epochs": epochs, "threads": threads, "unit": unit, "seed": seed}
         told |= {"inline_byte": inline_byte, "crossline_byte": crossline_byte, "std_ms": std_ms}
         told |= {"negative_down": negative_down or None}
         project = _from_file(survey, picks, [_flag(k) for k, v in told.items() if v is not None])

@@ -28,7 +28,8 @@ Record = dict[str, Any]
 
 QUICK = 3  # sweeps of a surface that only has to be compared with hidden picks
 BETTER = 0.05  # by which the logarithm of the errors must fall at least
-CHANCE = 2.0  # standard errors that the fall must exceed
+CHANCE = 0.05  # probability that any of all changes is kept where none helps
+CHANGES = ((0.1, 2.5), (-0.15, 0.4), (0.05, 1.6), (-0.05, 0.6))  # of the lead, then of the head's weights
 RESERVE = 8.0  # surfaces around hidden picks that the full one takes
 
 
@@ -103,29 +104,42 @@ def adapted(
     for epoch, change in enumerate(_changes(), 1):
         if budget.epochs is not None and epoch > budget.epochs:
             break
-        if budget.epochs is None and budget.seconds(RESERVE * each / max(len(parts), 1)) < 1.2 * each:
+        known = epoch < len(done)
+        if (
+            budget.epochs is None
+            and not known
+            and budget.seconds(RESERVE * each / max(len(parts), 1)) < 1.2 * each
+        ):
             break
         tried = change(terms)
         found = judged(tried)
         if better(found["logs"], best["logs"]):
             terms, best = tried, found
     story = _story(shipped.terms, terms, best["held_out"], records, budget.epochs is not None)
-    return Adaptation(terms, best["width"], best["held_out"], best["typical"], records, story)
+    # What was chosen by these picks comes out too near to them: the width is not less than before the choice.
+    wide = max(records[0]["width"], best["width"])
+    return Adaptation(terms, wide, best["held_out"], best["typical"], records, story)
 
 
 def better(now: Sequence[float], before: Sequence[float]) -> bool:
     """Whether hidden picks came nearer by more than chance.
 
-    The mean gain of the parts in log(1 ms + error) exceeds BETTER, and CHANCE times its own standard error:
-    the few picks that there are would else be fitted, not the horizon.
+    The mean gain of the parts in log(1 ms + error) exceeds BETTER, and what Student's t of so many parts
+    exceeds once in CHANCE over all the changes that are tried: the few picks that there are would else be
+    fitted, not the horizon.
     """
+    from scipy.special import stdtrit
+
     gain = np.array(before) - np.array(now)
-    return bool(gain.mean() > max(BETTER, CHANCE * gain.std(ddof=1) / np.sqrt(len(gain))))
+    if len(gain) < 2:
+        return False
+    t = stdtrit(len(gain) - 1, 1 - CHANCE / (2 * len(CHANGES)))
+    return bool(gain.mean() > max(BETTER, t * gain.std(ddof=1) / np.sqrt(len(gain))))
 
 
 def _changes() -> Iterator[Callable[[Terms], Terms]]:
     """The waveform leads less and more, the head's word counts more and less, in ever smaller changes."""
-    for shift, factor in ((0.1, 2.5), (-0.15, 0.4), (0.05, 1.6), (-0.05, 0.6)):
+    for shift, factor in CHANGES:
         yield lambda t, by=shift: replace(t, lead=t.lead + by)  # type: ignore[misc]
         yield lambda t, by=factor: replace(  # type: ignore[misc]
             t, head_reflector=by * t.head_reflector, head_boundary=by * t.head_boundary

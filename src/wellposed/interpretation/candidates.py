@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellposed.seismic.condition import workers
-from wellposed.seismic.texture import BROAD, HALO, LOCAL, WINDOWS, texture, texture_names
+from wellposed.seismic.texture import BROAD, DEPTH, HALO, LOCAL, WINDOWS, texture, texture_names
 
 if TYPE_CHECKING:
     from wellposed.seismic.band import Band
@@ -22,7 +22,6 @@ Half = NDArray[np.float16]
 Places = NDArray[Any]
 
 LINES = 24  # inlines described at once: bounds the memory of the texture
-MARGIN = 24  # samples beyond the band that averages and offsets reach
 SIDES = 6  # samples above and below at which network features are read
 
 
@@ -60,12 +59,14 @@ def candidate_tiles(
 
 
 def _described(c: Conditioned, features: Half | None, band: Band, cut: slice) -> Half:
-    """Candidates of some inlines, from the part of the volume that they need."""
+    """Candidates of some inlines, from the part of the volume that they need: where it is cut is not seen."""
+    from scipy.signal import hilbert
+
     start, stop = cut.start, cut.stop
     low, high = max(0, start - HALO), min(c.shape[0], stop + HALO)
     samples = band.samples[start:stop]
-    top = max(0, int(samples.min()) - MARGIN)
-    bottom = min(c.shape[2], int(samples.max()) + MARGIN + 1)
+    top = max(0, int(samples.min()) - DEPTH)
+    bottom = min(c.shape[2], int(samples.max()) + DEPTH + 1)
     part = np.s_[low:high, :, top:bottom]
     around = replace(
         c,
@@ -75,7 +76,8 @@ def _described(c: Conditioned, features: Half | None, band: Band, cut: slice) ->
         dip_crossline=c.dip_crossline[part],
         live=c.live[low:high],
     )
-    maps = texture(around)[:, start - low : stop - low].astype(np.float16)
+    analytic = hilbert(c.strong[low:high], axis=2)[:, :, top:bottom]
+    maps = texture(around, analytic)[:, start - low : stop - low].astype(np.float16)
     own = None if features is None else features[:, start:stop, :, top:bottom]
     i, x = np.indices((*samples.shape[:2], 1))[:2]
     return read_at(maps, own, i, x, samples - top)

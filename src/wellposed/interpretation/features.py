@@ -27,16 +27,19 @@ AT_ONCE = 400_000  # samples of sections that the network works on at a time
 CLIP = 5.0  # times the local root mean square: beyond it amplitudes say nothing more
 
 
+BODIES = {
+    "imex": lambda seed: recipes.imex((16, 24), FEATURES, inputs=INPUTS, steps=3, seed=seed),
+    "residual": lambda seed: recipes.residual((16, 24), FEATURES, inputs=INPUTS, steps=3, seed=seed),
+    "unet": lambda seed: recipes.unet((16, 20, 24), FEATURES, inputs=INPUTS, seed=seed),
+}
+
+
 def feature_network(recipe: str = "imex", seed: int = 0) -> Network:
     """An untrained network of features: a recipe whose head reads features instead of classes.
 
     Shapes:    (batch, 3, trace, twt) -> (batch, FEATURES, trace, twt)
     """
-    body = {
-        "imex": lambda: recipes.imex((16, 24), FEATURES, inputs=INPUTS, steps=3, seed=seed),
-        "residual": lambda: recipes.residual((16, 24), FEATURES, inputs=INPUTS, steps=3, seed=seed),
-        "unet": lambda: recipes.unet((16, 20, 24), FEATURES, inputs=INPUTS, seed=seed),
-    }[recipe]()
+    body = BODIES[recipe](seed)
     *parts, last = cast("list[Part]", list(body.parts))
     with seeded(seed + 1):
         return Network(*parts, Readout(last.takes, FEATURES))

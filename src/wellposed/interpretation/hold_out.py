@@ -53,7 +53,7 @@ class Hidden:
         return round(float(self.error.mean()), 4) if len(self.error) else None
 
 
-def folds(picks: Picks, seed: int = 0) -> list[NDArray[np.int64]]:
+def folds(picks: Picks, survey: Survey, seed: int = 0) -> list[NDArray[np.int64]]:
     """Leave one out up to 30 picks, else eight spatial blocks; nothing where a fold would leave no pick.
 
     `seed` is that of the first centres of the blocks.
@@ -65,7 +65,7 @@ def folds(picks: Picks, seed: int = 0) -> list[NDArray[np.int64]]:
         return [np.array([k]) for k in range(n)]
     from scipy.cluster.vq import kmeans2
 
-    places = np.column_stack([picks.inline, picks.crossline]).astype(float)
+    places = np.column_stack(picks.at(survey)).astype(float)
     _, group = kmeans2(places, BLOCKS, minit="++", rng=np.random.default_rng(seed))
     return [np.flatnonzero(group == b) for b in np.unique(group)]
 

@@ -5,6 +5,8 @@
            + weight_links (1 - cos f(s, z_s) f(t, z_t))     how the learned features go on
 
 The phase of the picks says which leads: a reflector follows its waveform, another boundary its texture.
+In the shipped weights weight_links is zero: beside the links by correlation those of the features did not
+lower the error on simulated earths, and they are not computed.
 """
 
 from __future__ import annotations
@@ -113,7 +115,7 @@ def describe(
     settings = t.Tracker()
     ring = t.surfaces(c, at, replace(settings, sweeps=t.RING_SWEEPS))
     known, n = anchored(at, survey.exists, ring), len(at.i)
-    margin = _margin(at, parts, survey)
+    margin = margin_of(at, parts, survey)
     window = _wider(band_about(known.i, known.x, known.sample, survey.exists), margin)
     anchors = t.Seeds(known.i[n:], known.x[n:], known.sample[n:], known.std[n:])
     said = _said(prepared, window, margin, at, shipped, parts)
@@ -176,7 +178,7 @@ def surface(
     return evidence, t.solve(t.model_of(evidence, unary, costs), evidence, known, settings)
 
 
-def _margin(at: t.Seeds, parts: Sequence[NDArray[np.int64]], survey: Survey) -> int:
+def margin_of(at: t.Seeds, parts: Sequence[NDArray[np.int64]], survey: Survey) -> int:
     """How far hidden picks lie from the interpolation of the others, in samples, the farthest of them."""
     farthest = 0.0
     for part in parts:

@@ -35,7 +35,7 @@ class PickFile(Part):
     """Where picks are and what their numbers mean; `auto` follows the header, else ms, positive down."""
 
     picks: Path
-    std_ms: Annotated[float, Field(gt=0)] = 4.0
+    std_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4.0
     unit: Literal["auto", "ms", "s", "us", "samples"] = "auto"
     negative_down: bool = False
 
@@ -43,10 +43,10 @@ class PickFile(Part):
 class Budget(Part):
     """How long, and what makes the run repeat: with `epochs` a number, bit for bit at equal threads."""
 
-    minutes: Annotated[float, Field(gt=0)] = 5.0
+    minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
     epochs: Annotated[int, Field(ge=0)] | Auto = "auto"
     seed: Annotated[int, Field(ge=0)] = 0
-    threads: Annotated[int, Field(ge=1)] = os.cpu_count() or 1
+    threads: Annotated[int, Field(ge=1, le=1024)] = os.cpu_count() or 1
 
 
 class Project(Part):

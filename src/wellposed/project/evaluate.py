@@ -47,6 +47,7 @@ def evaluate_run(
     run.require_inputs()
     read = partial(read_picks, survey=volume.survey, unit=unit, negative_down=negative_down)
     found = [pair for truth in truths for pair in _truths(truth, run, read)]
+    _once([name for name, _ in found])
     prepared = condition(volume.read(), volume.survey.live)
     return {name: _scores(run, volume, prepared, picks[name], truth) for name, truth in found}
 
@@ -111,6 +112,17 @@ def _truths(given: str, run: Run, read: Callable[[str], list[Picks]]) -> list[tu
             way_out=f"say which: --truth {names[0]}={Path(file).name}",
         )
     return matched
+
+
+def _once(names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise RunError(
+                f"horizon {name} has two truths",
+                given=f"--truth for {', '.join(names)}",
+                expected="one truth for each horizon",
+                way_out="evaluate them one after the other, or put them into one file",
+            )
 
 
 def _speaks_of(file: str, name: str) -> bool:

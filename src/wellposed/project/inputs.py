@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wellposed.errors import SurveyError
 from wellposed.project.config import PickFile, Project
 from wellposed.seismic.picks import Picks, different_names, read_picks
 
@@ -19,14 +20,23 @@ Say = Callable[[str], None]
 def open_survey(project: Project) -> Volume:
     """The survey's amplitudes, at the header bytes that the project names.
 
-    Raises:    as open_volume
+    Raises:    as open_volume; SurveyError where the traces are too short to be worked on
     """
+    from wellposed.seismic.condition import FEWEST
     from wellposed.seismic.volume import open_volume
 
     s = project.survey
     inline = None if s.inline_byte == "auto" else s.inline_byte
     crossline = None if s.crossline_byte == "auto" else s.crossline_byte
-    return open_volume(s.file, inline_byte=inline, crossline_byte=crossline)
+    volume = open_volume(s.file, inline_byte=inline, crossline_byte=crossline)
+    if volume.survey.shape[2] < FEWEST:
+        raise SurveyError(
+            "the traces are too short for a horizon",
+            given=f"{volume.survey.name}: {volume.survey.shape[2]} samples a trace",
+            expected=f"at least {FEWEST}",
+            way_out="export the survey with a longer window of time",
+        )
+    return volume
 
 
 def project_picks(project: Project, survey: Survey) -> list[Picks]:

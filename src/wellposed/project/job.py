@@ -88,7 +88,7 @@ def _predict(run: Run, volume: Volume, horizons: list[Picks], say: Say) -> None:
     told = run.record.setdefault("horizons", {})
     for n, picks in enumerate(todo):
         deadline, judged = Deadline(run, len(todo) - n - 1), run.record.setdefault("judged", {})
-        parts = folds(picks, run.project.run.seed)
+        parts = folds(picks, volume.survey, run.project.run.seed)
         # The features are opened anew for each horizon: what was read of them leaves memory with them.
         opened = None if features is None else np.load(features, mmap_mode="r")
         seen = replace(prepared, features=opened)
@@ -187,6 +187,8 @@ def interpret(
             expected="a Volume and a list of Picks",
             way_out="use open_volume(file) and read_picks(file, survey=volume.survey)",
         )
+    for picks in horizons:
+        _check_numbers(picks)
     out = Path(out).resolve()
     named = different_names([replace(p, name=safe_name(p.name)) for p in horizons])
     files = {out / "picks" / f"{p.name}.csv": p for p in named}
@@ -204,6 +206,16 @@ def interpret(
     if check_folder(out, "interpret", project):
         _same(out, volume, files)
     return _interpret(project, volume, named, out, say, kept)
+
+
+def _check_numbers(picks: Picks) -> None:
+    if not (np.isfinite(picks.twt_ms).all() and np.isfinite(picks.std_ms).all() and (picks.std_ms > 0).all()):
+        raise PickError(
+            f"picks of {picks.name} hold times or stds that are no numbers, or a std of zero",
+            given=f"{len(picks)} picks",
+            expected="a time and a positive std for each",
+            way_out="leave those picks out with picks.take",
+        )
 
 
 def _same(out: Path, volume: Volume, files: dict[Path, Picks]) -> None:

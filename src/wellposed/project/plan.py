@@ -16,7 +16,7 @@ from wellposed.seismic.survey import Survey
 GB = 1e9
 BASE = 0.6 * GB  # the interpreter with its libraries
 BYTES_A_SAMPLE = 40.0  # conditioned volume with its dips, features, sections on the way
-BYTES_A_PLACE = 95.0  # of a band: links of both kinds and their sum, messages, costs, density, heads
+BYTES_A_PLACE = 40.0  # of a band beside links and heads: messages, costs, density
 START = 10.0  # seconds until everything is imported and compiled code is loaded
 SECONDS_A_SAMPLE = 8.5e-6  # conditioning and features, one thread
 SECONDS_A_PLACE = 9e-6  # texture, heads, hidden picks, one surface with its marginals, one thread
@@ -43,16 +43,20 @@ def plan(project: Project, survey: Survey, horizons: list[Picks]) -> Plan:
 
     Raises:    ResourceError where the memory will not be enough
     """
+    from wellposed.interpretation.hold_out import folds
+    from wellposed.interpretation.horizons import margin_of
     from wellposed.seismic.band import band_about
     from wellposed.seismic.tracker import seeds
 
     traces, samples = int(np.prod(survey.shape[:2])), survey.shape[2]
-    places = []
+    places, largest = [], 0.0
     for picks in horizons:
-        at = seeds(picks, survey)
-        places.append(traces * band_about(at.i, at.x, at.sample, survey.exists).size)
-    memory = BASE + BYTES_A_SAMPLE * traces * samples
-    memory += BYTES_A_PLACE * max(places) + link_memory(traces, max(places) // traces)
+        at, parts = seeds(picks, survey), folds(picks, survey, project.run.seed)
+        size = band_about(at.i, at.x, at.sample, survey.exists).size + 2 * margin_of(at, parts, survey)
+        places.append(traces * size)
+        heads = 1 + len(parts)  # one byte each
+        largest = max(largest, (BYTES_A_PLACE + heads) * traces * size + link_memory(traces, size))
+    memory = BASE + BYTES_A_SAMPLE * traces * samples + largest
     # Messages between traces go one after the other: of the work at a place only a part is shared by threads.
     threads = min(project.run.threads, os.cpu_count() or 1)
     seconds = START + SECONDS_A_SAMPLE * traces * samples / threads

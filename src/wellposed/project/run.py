@@ -178,7 +178,7 @@ def begun(
 
     folder = Path(folder)
     check_folder(folder, verb, project)
-    new = not folder.exists()
+    new, before = not folder.exists(), set(folder.iterdir()) if folder.exists() else set()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
@@ -190,9 +190,9 @@ def begun(
                 kept()
                 write_project(project, folder / PROJECT)
                 _write_json(folder / RECORD, {**record, "inputs": inputs(project)})
-            except FileError:
-                if new:
-                    shutil.rmtree(folder, ignore_errors=True)
+            except BaseException:  # an interruption too: nothing half-written is left
+                for path in [folder] if new else set(folder.iterdir()) - before - {folder / LOCK}:
+                    _remove(path)
                 raise
         run = open_run(folder)
         try:
@@ -245,45 +245,45 @@ def _differences(run: Run, project: Project) -> list[str]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder; a lock that a dead process left is broken."""
+    """Hold the folder by a lock that the system takes back when its process dies, however it does."""
+    import fcntl
+
     lock = folder / LOCK
-    me = f"{os.getpid()} {socket.gethostname()}"
-    for _ in range(2):
+    while True:
         try:
-            handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            if _alive(lock):
-                raise RunError(
-                    f"{folder} is in use",
-                    given=f"a run that is going on in process {lock.read_text(encoding='utf-8')}",
-                    expected="one run at a time in a folder",
-                    way_out="wait for it, or choose another --out",
-                ) from None
-            lock.unlink(missing_ok=True)
-            continue
+            file = lock.open("a+", encoding="utf-8")
         except OSError as e:
             raise _unwritable(folder, e) from e
-        with os.fdopen(handle, "w", encoding="utf-8") as f:
-            f.write(me)
-        break
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read()
+            file.close()
+            raise RunError(
+                f"{folder} is in use",
+                given=f"a run that is going on in process {holder}",
+                expected="one run at a time in a folder",
+                way_out="wait for it, or choose another --out",
+            ) from None
+        if lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+            break
+        file.close()  # removed by its holder between opening and locking
+    file.truncate(0)
+    file.write(f"{os.getpid()} on {socket.gethostname()}")
+    file.flush()
     try:
         yield
     finally:
         lock.unlink(missing_ok=True)
+        file.close()
 
 
-def _alive(lock: Path) -> bool:
-    """Whether the process that wrote the lock still runs; on another machine nobody can know."""
-    try:
-        pid, host = lock.read_text(encoding="utf-8").split()
-        if host != socket.gethostname():
-            return True
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError, FileNotFoundError):
-        return False
-    except PermissionError:
-        return True
-    return True
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _unwritable(folder: Path, e: OSError) -> FileError:

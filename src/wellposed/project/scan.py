@@ -87,9 +87,8 @@ def screen(found: dict[str, Any]) -> str:
     lines += [f"  {note}" for note in found["findings"]]
     if "x" in found:
         x, y = found["x"], found["y"]
-        lines.append(
-            f"  x {x[0]:.1f} to {x[1]:.1f}, y {y[0]:.1f} to {y[1]:.1f}, bins of {found['bin_size']:g}"
-        )
+        bins = "" if found["bin_size"] is None else f", bins of {found['bin_size']:g}"
+        lines.append(f"  x {x[0]:.1f} to {x[1]:.1f}, y {y[0]:.1f} to {y[1]:.1f}{bins}")
     lines.append(f"  {found['traces']} traces, {found['missing']} missing, {found['dead']} dead")
     if a:
         lines.append(

@@ -16,6 +16,7 @@ from wellposed.errors import ShapeError
 
 Array = NDArray[np.float32]
 
+FEWEST = 8  # samples of a trace
 TILE = 32  # inlines conditioned at once: bounds the memory of the temporaries
 GAIN = (3.0, 3.0, 20.0)  # standard deviations of the window of the gain: traces, traces, samples
 REACH_OF_FILL = 24  # traces to which a dead trace is filled from its neighbours
@@ -57,7 +58,7 @@ def condition(amplitude: NDArray[np.floating], live: NDArray[np.bool_] | None = 
     """
     from wellposed.seismic import dips as d
 
-    if amplitude.ndim != 3 or amplitude.shape[2] < 8:
+    if amplitude.ndim != 3 or amplitude.shape[2] < FEWEST:
         raise ShapeError(
             "a volume of this shape cannot be conditioned",
             given=f"an array of shape {amplitude.shape}",

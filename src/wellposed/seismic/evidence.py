@@ -93,8 +93,11 @@ def _carry_line(values: Array, places: Places, i: int, reach: float, each: int, 
         nearest[:] = NOBODY
         for n in range(places.shape[0]):
             di, dx = places[n, 0] - i, places[n, 1] - x
-            # a quadrant holds one of its two edges, so that a line has two of them
-            q = (0 if dx >= 0 else 1) if (di > 0 or (di == 0 and dx >= 0)) else (2 if dx > 0 else 3)
+            # a quadrant holds one of its two edges, so that each arm of a crossing has its own
+            if di >= 0:
+                q = 0 if dx > 0 else (1 if di > 0 or dx == 0 else 2)
+            else:
+                q = 2 if dx < 0 else 3
             square = np.float32(di * di + dx * dx)
             if square < nearest[q, each - 1]:
                 m = each - 1

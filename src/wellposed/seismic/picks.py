@@ -107,7 +107,7 @@ def read_all_picks(
 
 def safe_name(name: str) -> str:
     """A name that is a file name on every system: letters, digits, `_`, `-` and `.` stay."""
-    return re.sub(r"[^\w.-]+", "_", name.strip()).strip("._")[:LONGEST_NAME] or "horizon"
+    return re.sub(r"[^\w.-]+", "_", name.strip()).strip("._")[:LONGEST_NAME].strip("._") or "horizon"
 
 
 def different_names(found: list[Picks]) -> list[Picks]:
@@ -130,9 +130,14 @@ def different_names(found: list[Picks]) -> list[Picks]:
 
 def _without_nulls(table: Table, notes: list[str]) -> Table:
     """Rows with a time and a place; null values go before any test of range."""
-    needed = [c for name, c in table.columns.items() if name != "std"]
-    if {"inline", "x"} <= table.columns.keys():
-        needed = [table.columns[name] for name in ("inline", "crossline", "time")]
+    c = table.columns
+    pairs = [
+        pair for pair in (("inline", "crossline"), ("x", "y"), ("first", "second")) if {*pair} <= c.keys()
+    ]
+    # Line numbers win over places, unless no row has any.
+    pair = next((p for p in pairs if np.isfinite(c[p[0]] + c[p[1]]).any()), pairs[0])
+    table = replace(table, columns={n: v for n, v in c.items() if n in (*pair, "time", "std")})
+    needed = [table.columns[name] for name in (*pair, "time")]
     known: Flags = np.logical_and.reduce(np.isfinite(np.array(needed)))
     if not known.any():
         raise PickError(

@@ -20,13 +20,16 @@ ALIASES = {
     "crossline": {"crossline", "xl", "xline", "crossline_number", "crossline_no", "crossline_3d"},
     "x": {"x", "cdp_x", "easting", "x_coord", "utm_x"},
     "y": {"y", "cdp_y", "northing", "y_coord", "utm_y"},
-    "time": {"twt", "time", "twtt", "z", "t", "sample", "samples", "two_way_time"},
+    "time": {"twt", "time", "twtt", "z", "t", "two_way_time"},
     "std": {"std", "twt_std"},
     "name": {"horizon", "name", "horizon_name", "surface"},
 }
+SAMPLES = {"sample", "samples", "sample_number", "sample_no"}
 UNITS = {"ms": "ms", "msec": "ms", "s": "s", "sec": "s", "us": "us", "usec": "us"}
+PLACES = ({"inline", "crossline"}, {"x", "y"})
 NULLS = (-999.25, -999.0, -9999.0, -9999.25, -99999.0, -999999.0, 9999900.0)
 HUGE = 1e29  # 1e30 and the largest float32 stand for nothing in many files
+SEPARATORS = (";", ",", "\t")
 NULL_WORDS = {"", "nan", "null", "none", "na", "n/a", "-", "--", "*", "undef", "undefined"}
 
 
@@ -97,7 +100,7 @@ def read_table(path: str | Path, lines: list[str]) -> Table:
         )
     if header is None:
         return _bare(file, body)
-    titles = [_title(t) for t in _split(header[1].lstrip("#! "), header[1])]
+    titles = [_title(t) for t in _split(_joined(header[1].lstrip("#! ")), header[1])]
     return _under_header(file, body, titles, header[1])
 
 
@@ -107,27 +110,40 @@ def is_null(value: float) -> bool:
 
 
 def _header(rows: list[tuple[int, str]]) -> tuple[int, str] | None:
-    """The first row that names a time, as a comment or not; rows of data come after it."""
+    """The first row that names a time and a place, as a comment or not; rows of data come after it."""
     for n, text in rows:
-        titles = {_title(t)[0] for t in _split(text.lstrip("#! "), text)}
-        if "time" in titles and len(titles) > 1:
+        comment = text.lstrip()[0] in "#!"
+        titles = {_title(t)[0] for t in _split(_joined(text.lstrip("#! ")), text)}
+        if "time" in titles and (any(pair <= titles for pair in PLACES) or (len(titles) > 1 and not comment)):
             return n, text
-        if text.lstrip()[0] not in "#!":
+        if not comment:
             return (n, text) if titles & (ALIASES.keys() - {"name"}) else None
     return None
 
 
 def _split(text: str, like: str) -> list[str]:
     """Tokens of a row, by the separator that `like` uses."""
-    for separator in (";", ",", "\t"):
+    for separator in SEPARATORS:
         if separator in like:
-            return [t.strip() for t in next(csv.reader([text], delimiter=separator), [])]
+            try:
+                return [t.strip() for t in next(csv.reader([text], delimiter=separator), [])]
+            except csv.Error:  # a field longer than any that is text
+                return [t.strip() for t in text.split(separator)]
     return text.split()
+
+
+def _joined(header: str) -> str:
+    """The header with a unit that stands apart, as in `twt (ms)`, joined to its title."""
+    if any(separator in header for separator in SEPARATORS):
+        return header
+    return re.sub(r"\s+(?=[(\[]\w+[)\]])", "_", header)
 
 
 def _title(text: str) -> tuple[str, str | None]:
     """Column and unit that a title means: `TWT [s]` is ("time", "s"), a title unknown is itself."""
     words = re.sub(r"[^a-z0-9]+", "_", text.strip().strip('"').lower()).strip("_")
+    if words in SAMPLES:
+        return "time", "samples"
     for column, names in ALIASES.items():
         if words in names:
             return column, None
@@ -158,8 +174,11 @@ def _under_header(
     file: str, body: list[tuple[int, str]], titles: list[tuple[str, str | None]], header: str
 ) -> Table:
     place = {column: k for k, (column, _) in reversed(list(enumerate(titles)))}
-    pairs = ({"inline", "crossline"}, {"x", "y"})
-    if "time" not in place or not any(pair <= place.keys() for pair in pairs):
+    times = [k for k, (column, _) in enumerate(titles) if column == "time"]
+    # Of several columns that mean time, one that names its unit is meant: `z` may be a depth.
+    if times:
+        place["time"] = next((k for k in times if titles[k][1] in UNITS.values()), times[0])
+    if not times or not any(pair <= place.keys() for pair in PLACES):
         raise PickError(
             f"{file}: the header does not say where and when the picks are",
             given=f"columns {header.strip()[:80]}",
@@ -167,6 +186,7 @@ def _under_header(
             way_out="name the columns so in the first line",
         )
     rows = [_split(text, header if _same_separator(text, header) else text) for _, text in body]
+    _refuse_slipped(file, body, rows, titles)
     columns: dict[str, Floats] = {}
     for column in ("inline", "crossline", "x", "y", "time", "std"):
         if column in place:
@@ -183,9 +203,27 @@ def _under_header(
     return Table(file, columns, names, lines, units["time"], units.get("std"))
 
 
+def _refuse_slipped(
+    file: str, body: list[tuple[int, str]], rows: list[list[str]], titles: list[tuple[str, str | None]]
+) -> None:
+    """Raise PickError where a row has not the columns of the header: its numbers would slip.
+
+    Fields that are missing, or empty, at the end of a separated row are null values.
+    """
+    for (n, text), row in zip(body, rows, strict=True):
+        separated = any(separator in text for separator in SEPARATORS)
+        if (len(row) < len(titles) and not separated) or any(row[len(titles) :]):
+            raise PickError(
+                f"{file}: a row has not as many columns as the header",
+                given=f"line {n}: {len(row)} columns, {text.strip()[:60]!r}",
+                expected=f"{len(titles)} columns",
+                way_out="quote names that hold blanks, or separate the columns by commas",
+            )
+
+
 def _same_separator(text: str, header: str) -> bool:
-    return any(separator in header and separator in text for separator in ";,\t") or not any(
-        separator in header for separator in ";,\t"
+    return any(separator in header and separator in text for separator in SEPARATORS) or not any(
+        separator in header for separator in SEPARATORS
     )
 
 

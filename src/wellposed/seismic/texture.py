@@ -33,7 +33,8 @@ class Window:
 
 WINDOWS = (Window(3.0, 6), Window(5.0, 12))
 LATERAL = 2.0  # standard deviation in traces of every average
-HALO = 8  # traces beyond a tile that its averages reach
+HALO = 9  # traces beyond a tile that its averages and differences reach
+DEPTH = 34  # samples beyond a place that its averages reach, offsets included
 
 
 def texture_names() -> list[str]:
@@ -41,7 +42,7 @@ def texture_names() -> list[str]:
     return [f"{name}_{w.offset}" for w in WINDOWS for name in BROAD] + list(LOCAL)
 
 
-def texture(conditioned: Conditioned) -> Array:
+def texture(conditioned: Conditioned, analytic: NDArray[np.complexfloating] | None = None) -> Array:
     """Local averages of energy, dip, coherence, frequency, roughness and spread of dips.
 
     For a window w with energy E = <s^2>: energy-weighted dip <p s^2>/E, log E, log E - log <r^2> with
@@ -49,17 +50,20 @@ def texture(conditioned: Conditioned) -> Array:
     squared difference to the neighbouring traces over E, and log of the variance of the dips; then
     the local envelope, its contrast to a longer window and the local coherence.
 
+    Of a volume that was cut in time, give the analytic signal of the whole traces, cut alike: it looks along
+    a trace as far as it goes.
+
     Shapes:    volume (inline, crossline, twt) -> (channel, inline, crossline, twt), 2 x 7 + 3 channels
     Units:     dips in samples a trace; logarithms are natural
     Cost:      about forty separable Gaussian averages of the volume
     """
     out = np.empty((len(texture_names()), *conditioned.shape), np.float32)
-    for n, channel in enumerate(_channels(conditioned)):
+    for n, channel in enumerate(_channels(conditioned, analytic)):
         out[n] = channel
     return out
 
 
-def _channels(conditioned: Conditioned) -> Iterator[Array]:
+def _channels(conditioned: Conditioned, analytic: NDArray[np.complexfloating] | None) -> Iterator[Array]:
     """The channels in the order of `texture_names`, one after the other, so that few are held at once."""
     from scipy.ndimage import gaussian_filter
     from scipy.signal import hilbert
@@ -72,7 +76,7 @@ def _channels(conditioned: Conditioned) -> Iterator[Array]:
         return out
 
     energy, residual = s * s, r * r
-    analytic = hilbert(s, axis=2)
+    analytic = hilbert(s, axis=2) if analytic is None else analytic
     frequency = np.angle(analytic[:, :, 1:] * np.conj(analytic[:, :, :-1])).astype(np.float32)
     frequency = np.concatenate([frequency[:, :, :1], frequency], axis=2).clip(-0.5, 2.0)
     rough = sum((s - _neighbour(s, axis)) ** 2 for axis in (0, 1))

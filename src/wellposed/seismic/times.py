@@ -30,19 +30,19 @@ def times_in_ms(
             "no such unit of time", given=unit, expected="ms, s, us or samples", way_out="give one of these"
         )
     raw = table.columns["time"] * (-1.0 if negative_down else 1.0)
-    if unit == "samples":
+    if unit is None and table.unit not in (None, "ms"):
+        notes.append(f"times of {table.file} are in {table.unit}, as its header says")
+    if "samples" in (unit, None if unit else table.unit):
         twt = survey.twt_ms[0] + raw * survey.step_ms
         return _checked(twt, table, survey, "remove those picks, or give another --unit"), survey.step_ms
     told = unit or (table.unit if table.unit != "ms" else None)
-    if unit is None and told is not None:
-        notes.append(f"times of {table.file} are in {told}, as its header says")
     factor = FACTORS[told or "ms"]
     twt = raw * factor
     seconds = told is None and (np.abs(raw) <= NEAR_ZERO * survey.step_ms).all()
     below = not negative_down and bool((raw < 0).all())
-    if seconds and on_axis(1000 * raw, survey):
+    if seconds and _mostly_on_axis(1000 * raw, survey):
         raise _unlikely(table, survey, "seconds", "--unit s (or --unit ms, if they are ms)")
-    if seconds and below and on_axis(-1000 * raw, survey):
+    if seconds and below and _mostly_on_axis(-1000 * raw, survey):
         raise _unlikely(table, survey, "seconds, negative down", "--unit s --negative-down")
     if below and not on_axis(twt, survey, edge=0) and on_axis(-twt, survey):
         raise _unlikely(table, survey, "negative down", "--negative-down")
@@ -56,6 +56,11 @@ def times_in_ms(
 def on_axis(twt: Floats, survey: Survey, edge: float = 0.5) -> bool:
     """Whether all times lie on the survey's time axis, `edge` samples beyond its ends included."""
     return not _off(twt, survey, edge).any()
+
+
+def _mostly_on_axis(twt: Floats, survey: Survey) -> bool:
+    """Whether one reading fits half of the picks or more: a single one that is wrong must not hide it."""
+    return bool(_off(twt, survey).mean() <= 0.5)
 
 
 def _off(twt: Floats, survey: Survey, edge: float = 0.5) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ import numpy as np
 from wellposed.atomic import written_whole
 from wellposed.errors import FileError
 from wellposed.seismic.horizons import Horizon
-from wellposed.seismic.tables import Table
+from wellposed.seismic.tables import Table, is_null
 
 TOKENS = 9
 
@@ -30,15 +30,22 @@ def write_charisma(path: str | Path, horizon: Horizon) -> None:
     x = s.crossline[j].astype(float) if s.x is None else s.x[i, j]
     y = s.inline[i].astype(float) if s.y is None else s.y[i, j]
     columns = zip(s.inline[i], s.crossline[j], x, y, horizon.twt_ms[i, j], strict=True)
-    rows = (f"INLINE :{a:>7d} XLINE :{b:>7d}{c:>16.5f}{d:>16.5f}{e:>13.4f}\n" for a, b, c, d, e in columns)
+    rows = (f"INLINE : {a:>6d} XLINE : {b:>6d}{c:>16.5f}{d:>16.5f}{e:>13.4f}\n" for a, b, c, d, e in columns)
     with written_whole(path) as partial, partial.open("w", encoding="ascii") as f:
         f.writelines(rows)
 
 
 def is_charisma(lines: list[str]) -> bool:
     """Whether the first line with content is such a row."""
-    first = next((line.split() for line in lines if line.strip()), [])
+    first = next((row for _, row in _rows(lines)), [])
     return len(first) == TOKENS and first[0].upper() == "INLINE" and first[3].upper() == "XLINE"
+
+
+def _rows(lines: list[str]) -> list[tuple[int, list[str]]]:
+    """Number and tokens of every line that is neither empty nor a comment."""
+    return [
+        (n, line.split()) for n, line in enumerate(lines, 1) if line.strip() and line.lstrip()[0] not in "#!"
+    ]
 
 
 def charisma_table(path: str | Path, lines: list[str]) -> Table:
@@ -47,14 +54,15 @@ def charisma_table(path: str | Path, lines: list[str]) -> Table:
     Raises:    FileError where a row has not its nine tokens
     """
     file = Path(path).name
-    rows = [(n, line.split()) for n, line in enumerate(lines, 1) if line.strip()]
+    rows = _rows(lines)
     columns: dict[str, list[float]] = {"inline": [], "crossline": [], "time": []}
     for n, row in rows:
         try:
             if len(row) != TOKENS:
                 raise ValueError
             for name, k in (("inline", 2), ("crossline", 5), ("time", 8)):
-                columns[name].append(float(row[k]))
+                value = float(row[k])
+                columns[name].append(float("nan") if is_null(value) else value)
         except ValueError:
             raise FileError(
                 f"{file} is not a file of Charisma lines",

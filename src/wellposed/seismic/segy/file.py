@@ -42,7 +42,6 @@ class SegyFile:
     format: int
     samples: int
     step_us: int
-    revision: int
     text: str
     records: NDArray[Any]
     lost_bytes: int
@@ -86,11 +85,18 @@ def open_segy(path: str | Path) -> SegyFile:
     """
     path = Path(path)
     size = _size(path)
-    with path.open("rb") as f:
-        head = f.read(START)
-        order, format, declared = _binary(path, head, size, f.read(HEADER))
-        revision = int(np.frombuffer(head, "u1")[3500])
-        extended, samples = _lengths(f, head, order, format, declared, size)
+    try:
+        with path.open("rb") as f:
+            head = f.read(START)
+            order, format, declared = _binary(path, head, size, f.read(HEADER))
+            extended, samples = _lengths(f, head, order, format, declared, size)
+    except OSError as e:
+        raise FileError(
+            "the survey cannot be read",
+            given=f"{path}: {e.strerror}",
+            expected="a SEG-Y file that may be read",
+            way_out="check its permissions, or name another file",
+        ) from e
     notes: list[str] = []
     if samples != declared:
         notes.append(f"samples a trace: the binary header says {declared}, the file's length {samples}")
@@ -103,10 +109,16 @@ def open_segy(path: str | Path) -> SegyFile:
     records = np.memmap(path, dtype=dtype, mode="r", offset=start, shape=(count,))
     if lost:
         notes.append(f"the file is cut short: {count} whole traces read, {lost} bytes after them lost")
-    step = int(np.frombuffer(head, f"{order}i2", 1, 3216)[0]) or int(
-        np.frombuffer(records[0]["header"].tobytes(), f"{order}i2", 1, 116)[0]
-    )
-    file = SegyFile(path, order, format, samples, step, revision, _text(head[:3200]), records, lost, notes)
+    said = int(np.frombuffer(head, f"{order}u2", 1, 3216)[0])
+    in_trace = int(np.frombuffer(records[0]["header"].tobytes(), f"{order}u2", 1, 116)[0])
+    step = said or in_trace
+    if said and in_trace and said != in_trace:
+        notes.append(
+            f"sample interval: {said / 1000:g} ms in the binary header, which is taken, "
+            f"{in_trace / 1000:g} ms in the first trace header"
+        )
+    file = SegyFile(path, order, format, samples, step, _text(head[:3200]), records, lost, notes)
+    _refuse_lengths(file)
     if step <= 0:
         raise SurveyError(
             "the file does not say its sample interval",
@@ -115,6 +127,20 @@ def open_segy(path: str | Path) -> SegyFile:
             way_out="export the survey again with its sample interval",
         )
     return _true_format(file)
+
+
+def _refuse_lengths(file: SegyFile) -> None:
+    """Raise SurveyError where trace headers name other numbers of samples than the first."""
+    said = file.word(115, 2) & 0xFFFF
+    other = (said > 0) & (said != said[0])
+    if said[0] > 0 and other.any():
+        raise SurveyError(
+            "the traces have different lengths",
+            given=f"{file.path.name}: {said[0]} samples in the first trace header, {said[other][0]} in "
+            f"{int(other.sum())} others (bytes 115-116)",
+            expected="as many samples in every trace",
+            way_out="export the survey with traces of one length",
+        )
 
 
 def _size(path: Path) -> int:
@@ -141,23 +167,17 @@ def _no_segy(path: Path, why: str) -> FileError:
 
 
 def _binary(path: Path, head: bytes, size: int, trace: bytes) -> tuple[str, int, int]:
-    """Byte order, format code and samples a trace, from the order in which they make most sense."""
+    """Byte order, format code and samples a trace: in the wrong order no format code is one."""
     if len(head) < START or len(trace) < HEADER:
         raise _no_segy(path, f"only {size} bytes")
-    found: list[tuple[int, str, int, int]] = []
     for order in (">", "<"):
         samples, format = (int(np.frombuffer(head, f"{order}u2", 1, k)[0]) for k in (3220, 3224))
         in_trace = int(np.frombuffer(trace, f"{order}u2", 1, 114)[0])
         if format not in WIDTH or not (samples or in_trace):
             continue
-        samples = samples or in_trace
-        fits = (size - START) % (HEADER + samples * WIDTH[format]) == 0
-        found.append((2 * fits + (samples == in_trace), order, format, samples))
-    if not found:
-        code = int(np.frombuffer(head, ">u2", 1, 3224)[0])
-        raise _no_segy(path, f"format code {code} in bytes 3225-3226")
-    _, order, format, samples = max(found, key=lambda f: f[0])
-    return order, format, samples
+        return order, format, samples or in_trace
+    code = int(np.frombuffer(head, ">u2", 1, 3224)[0])
+    raise _no_segy(path, f"format code {code} in bytes 3225-3226")
 
 
 def _lengths(f: Any, head: bytes, order: str, format: int, declared: int, size: int) -> tuple[int, int]:
@@ -219,7 +239,7 @@ def _true_format(file: SegyFile) -> SegyFile:
         return file
     share = float((words & 0x00F00000 == 0).mean())
     octaves = int((np.bincount((words >> 23) & 0xFF) > 0.02 * words.size).sum())
-    true = 5 if share > 0.01 else 1
+    true = 5 if share > 0.04 else 1
     if true == file.format or (true == 1 and octaves < OCTAVES):
         return file
     note = (

@@ -18,6 +18,7 @@ PRESETS = ((189, 193), (9, 21), (5, 21))  # inline and crossline: revision 1, an
 COORDINATES = ((181, 185), (73, 77))
 SPARSEST = 10  # cells a trace: a larger grid means that a key is wrong
 LAST_BYTE = 237
+SCALARS = (0, 1, 10, 100, 1000, 10000)  # that SEG-Y knows
 SHOWN = 6  # places that a message lists
 
 
@@ -95,8 +96,13 @@ def find_layout(file: SegyFile, inline_byte: int | None = None, crossline_byte: 
     dead = np.where(trace >= 0, dead_traces[trace], False)
     if dead_traces.sum() > no_numbers:
         notes.append(f"{int(dead_traces.sum()) - no_numbers} traces are all zero")
-    twt_ms, late, said = _axis(file)
-    x, y, where = _coordinates(file, trace)
+    notes += [
+        text
+        for numbers, word in ((inline, "inline"), (crossline, "crossline"))
+        for text in _gaps(numbers, word)
+    ]
+    twt_ms, late, said = _axis(file, ~dead_traces)
+    x, y, where = _coordinates(file, trace, key.bytes)
     survey = Survey(file.path.name, inline, crossline, twt_ms, trace, dead, x, y)
     return Layout(survey, late, *key.bytes, (*notes, *said, *where))
 
@@ -163,8 +169,22 @@ def _dead(file: SegyFile) -> tuple[NDArray[np.bool_], int]:
     return dead, no_numbers
 
 
-def _axis(file: SegyFile) -> tuple[Floats, Ints, list[str]]:
-    """Time axis of the survey, the delay of every trace in whole samples, and what is to be said of them."""
+def _gaps(numbers: Ints, word: str) -> list[str]:
+    """What is to be said where lines are missing: their neighbours are taken for neighbours."""
+    steps = np.diff(numbers)
+    wide = np.flatnonzero(steps > 1.5 * np.median(steps)) if len(steps) > 1 else steps[:0]
+    if not len(wide):
+        return []
+    pairs = ", ".join(f"{numbers[k]} and {numbers[k + 1]}" for k in wide[:3])
+    more = f" and {len(wide) - 3} more gaps" if len(wide) > 3 else ""
+    return [f"no {word} between {pairs}{more}: taken for neighbours, so look at what crosses there"]
+
+
+def _axis(file: SegyFile, live: NDArray[np.bool_]) -> tuple[Floats, Ints, list[str]]:
+    """Time axis of the survey, the delay of every trace in whole samples, and what is to be said of them.
+
+    What dead traces say of their delay does not count.
+    """
     if file.samples < 2:
         raise SurveyError(
             "traces of one sample are no volume",
@@ -173,9 +193,15 @@ def _axis(file: SegyFile) -> tuple[Floats, Ints, list[str]]:
             way_out="name the volume; a map goes in as picks",
         )
     step = file.step_us / 1000.0
+    said = []
     scalar = file.word(215, 2).astype(float)
+    if not np.isin(np.abs(scalar), SCALARS).all():
+        scalar = np.zeros_like(scalar)
+        said.append("bytes 215-216 hold no power of ten: the delays are taken as ms")
     factor = np.where(scalar > 0, scalar, np.where(scalar < 0, -1.0 / np.minimum(scalar, -1), 1.0))
     delay = file.word(109, 2) * factor
+    if live.any():
+        delay = np.where(live, delay, delay[live].min())
     late = (delay - delay.min()) / step
     whole = np.rint(late).astype(np.int64)
     if np.abs(late - whole).max() > 0.01:
@@ -185,7 +211,6 @@ def _axis(file: SegyFile) -> tuple[Floats, Ints, list[str]]:
             expected="delays that differ by whole samples",
             way_out="resample the survey to one time axis",
         )
-    said = []
     if whole.any():
         said.append(f"traces start between {delay.min():g} and {delay.max():g} ms: shifted to one axis")
     elif delay[0]:
@@ -193,10 +218,15 @@ def _axis(file: SegyFile) -> tuple[Floats, Ints, list[str]]:
     return delay.min() + step * np.arange(file.samples + int(whole.max())), whole, said
 
 
-def _coordinates(file: SegyFile, trace: Ints) -> tuple[Floats | None, Floats | None, list[str]]:
+def _coordinates(
+    file: SegyFile, trace: Ints, key: tuple[int, int]
+) -> tuple[Floats | None, Floats | None, list[str]]:
+    """Coordinates on the grid, from the first known places that hold some, and not the line numbers."""
     scalar = file.word(71, 2).astype(float)
     factor = np.where(scalar > 0, scalar, np.where(scalar < 0, -1.0 / np.minimum(scalar, -1), 1.0))
     for bytes_x, bytes_y in COORDINATES:
+        if any(abs(own - other) < 4 for own in (bytes_x, bytes_y) for other in key):
+            continue
         x, y = (file.word(b) * factor for b in (bytes_x, bytes_y))
         if x.any() and y.any() and (len(x) == 1 or np.ptp(x) + np.ptp(y) > 0):
             on_grid = tuple(np.where(trace >= 0, v[trace], np.nan) for v in (x, y))
