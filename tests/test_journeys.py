@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,10 @@ import pytest
 
 from small import small_files, small_volume, times, write_rows
 from wellposed.cli import run
+from wellposed.errors import UserError
+from wellposed.seismic.picks import Picks
+from wellposed.seismic.segy import write_segy
+from wellposed.seismic.volume import Volume
 
 FOUR = ["error", "given", "expected", "way out"]
 
@@ -491,3 +496,51 @@ def test_picks_in_memory(tmp_path):
     (back,) = wp.read_picks(path, survey=volume.survey)
     i, j = back.at(volume.survey)
     np.testing.assert_allclose(back.twt_ms, surfaces["top"].twt_ms[i, j], atol=1e-3)
+
+
+def test_short_traces_are_refused_before_anything_is_written(tmp_path, capfd):
+    a = np.random.default_rng(0).normal(size=(4, 5, 6)).astype(np.float32)
+    write_segy(tmp_path / "short.sgy", Volume.from_array(a))
+    (tmp_path / "top.csv").write_text("inline,crossline,twt_ms\n1,1,8\n2,3,8\n")
+    for verb in ("interpret", "track"):
+        words = [verb, tmp_path / "short.sgy", tmp_path / "top.csv", "--out", tmp_path / "run"]
+        assert "too short" in refused(capfd, *words)
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_single_trace_is_scanned(tmp_path, capfd):
+    a, place = np.ones((1, 1, 30), np.float32), np.array([[4e5]])
+    write_segy(tmp_path / "one.sgy", Volume.from_array(a, x=place, y=place))
+    assert command("scan", tmp_path / "one.sgy") == 0
+    assert "bins" not in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["--recipe", "foo"], ["--earths", 8], ["--epochs", 0], ["--seed", -1]])
+def test_pretrain_refuses_at_once(tmp_path, capfd, words):
+    assert str(words[1]) in refused(capfd, "pretrain", "--out", tmp_path / "weights", *words)
+    assert not (tmp_path / "weights").exists()
+
+
+def test_one_truth_for_each_horizon(files, tmp_path, capfd):
+    out, truth = tmp_path / "run", f"top={files['base']}"
+    assert command("track", files["survey"], files["top"], "--out", out) == 0
+    assert "two truths" in refused(capfd, "evaluate", out, "--truth", truth, "--truth", truth)
+
+
+def test_an_interrupted_beginning_leaves_nothing(tmp_path, monkeypatch):
+    import wellposed as wp
+    from wellposed.project import job
+
+    volume = small_volume()
+    picks = Picks("top", np.array([100, 104]), np.array([500, 503]), np.array([240.0, 240]), np.ones(2))
+
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(job, "write_segy", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            wp.interpret(volume, [picks], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(UserError, match="no numbers"):
+        wp.interpret(volume, [replace(picks, std_ms=np.zeros(2))], tmp_path / "run")

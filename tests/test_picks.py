@@ -244,3 +244,49 @@ def test_line_numbers_below_zero_do_not_meet(tmp_path):
     (found,) = read_picks(file, survey=volume.survey)
     assert found.crossline.tolist() == [4, -2]
     assert found.twt_ms.tolist() == [100, 101]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "inline,crossline,sample\n100,500,200\n",
+        "inline,crossline,sample,twt_ms\n100,500,7,800\n",
+        "inline,crossline,z,twt_ms\n100,500,950,800\n",
+        "# Exported at time 12:00\n100 500 800\n",
+        "# creation time: 12:00\ninline crossline twt\n100 500 800\n",
+        "inline crossline twt (ms) std\n100 500 800 1\n",
+        "inline,crossline,x,y,twt_ms\n,,400000,6000000,800\n",
+        "inline,x,y,twt_ms\n100,400000,6000000,800\n",
+        "# from another system\nINLINE : 100 XLINE : 500 400000.0 6000000.0 800\n"
+        "INLINE : 102 XLINE : 500 400000.0 6000000.0 -999.25\n",
+    ],
+)
+def test_the_column_that_is_meant(tmp_path, text):
+    (picks,) = read(tmp_path, text)
+    assert (picks.inline[0], picks.crossline[0], picks.twt_ms[0]) == (100, 500, 800)
+    assert len(picks) == 1
+    if "std" in text:
+        assert picks.std_ms[0] == 1
+    if "sample\n" in text:
+        assert any("samples" in note for note in picks.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "clue"),
+    [
+        ("horizon inline crossline twt\nTop 100 102 500 400\n", "as many columns"),
+        ("inline crossline twt std\n100 500 400\n", "as many columns"),
+        ("inline,crossline,twt_ms\n100,500,400,7\n", "as many columns"),
+        ("100 500 0.5\n102 500 0.8\n104 500 1.1\n", "look like seconds"),
+        ("100 500 -0.5\n102 500 -0.8\n104 500 -1.1\n", "look like seconds"),
+        ('inline,crossline,twt_ms\n100,500,"' + 140_000 * "4" + '"\n', "time axis|no picks"),
+    ],
+)
+def test_slipped_columns_and_seconds_with_one_that_is_off(tmp_path, text, clue):
+    with pytest.raises(UserError, match=clue):
+        read(tmp_path, text)
+
+
+def test_a_name_is_as_safe_at_its_second_reading():
+    name = safe_name("a" * 79 + " (top)")
+    assert safe_name(name) == name

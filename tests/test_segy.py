@@ -503,3 +503,63 @@ def test_floats_of_a_narrow_range_are_what_their_code_says(tmp_path):
     a = np.random.default_rng(0).uniform(4200, 8000, (4, 5, 200)).astype(np.float32)
     back = open_volume(write_segy(tmp_path / "impedance.segy", Volume.from_array(a)))
     np.testing.assert_array_equal(back.read(), a)
+
+
+def test_two_sample_intervals_are_said(path):
+    volume = open_volume(write_cube(path, random_cube(SHAPE), shorts={117: 2000}))
+    assert volume.survey.step_ms == 4
+    assert said(volume, "2 ms in the first trace header")
+
+
+def test_long_sample_intervals_are_not_negative(path):
+    assert open_volume(write_cube(path, random_cube(SHAPE), step_us=40_000)).survey.step_ms == 40
+
+
+def test_the_bytes_of_the_line_numbers_hold_no_coordinates(path):
+    x, y = grid(400_000 + 25 * np.arange(4), 6_000_000 + 25 * np.arange(6))
+    write_cube(path, random_cube(SHAPE), places=(181, 185), words={73: x, 77: y})
+    survey = open_volume(path, inline_byte=181, crossline_byte=185).survey
+    assert survey.x[0, 0] == 400_000
+    assert survey.y[0, 1] == 6_000_025
+
+
+def test_a_scalar_of_the_delay_that_is_none_is_said(path):
+    volume = open_volume(write_cube(path, random_cube(SHAPE), shorts={109: 500, 215: 1234}))
+    assert volume.survey.twt_ms[0] == 500
+    assert said(volume, "no power of ten")
+
+
+def test_dead_traces_do_not_move_the_time_axis(path):
+    cube = random_cube(SHAPE)
+    cube[1, 2] = 0
+    delay = np.full(24, 2002)
+    delay[8] = 0
+    volume = open_volume(write_cube(path, cube, shorts={109: delay}))
+    assert volume.survey.twt_ms[0] == 2002
+    assert volume.survey.shape == SHAPE
+    np.testing.assert_array_equal(volume.read(), cube)
+
+
+def test_traces_of_different_lengths_are_named(path):
+    lengths = np.full(24, 25)
+    lengths[12:] = 20
+    write_cube(path, random_cube(SHAPE), shorts={115: lengths})
+    assert "different lengths" in str(refused(path))
+
+
+def test_lines_that_are_missing_are_said(path):
+    volume = open_volume(write_cube(path, random_cube(SHAPE), inlines=np.array([100, 101, 150, 151])))
+    assert said(volume, "no inline between 101 and 150")
+    assert not said(open_volume(write_cube(path, random_cube(SHAPE))), "between")
+
+
+def test_a_survey_that_may_not_be_read_is_refused(path, monkeypatch):
+    from pathlib import Path
+
+    write_cube(path, random_cube(SHAPE))
+
+    def shut(*given, **kept):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", shut)
+    assert "cannot be read" in str(refused(path))
