@@ -6,7 +6,8 @@
     python benchmarks/horizons.py ablation [DATA] [--count 7] [--shape 32 64 160]  which term does what
     python benchmarks/horizons.py show --json FILE      the table of records measured before
 
-Prints a table in Markdown; --json FILE keeps the numbers, and what it holds of earths is not measured again.
+Prints a table in Markdown, MAE over the traces on which every method has a time; --json FILE keeps the
+numbers, and what it holds of earths is not measured again.
 A rival tracker is a Python file with prepare(amplitude) and track(prepared, picks, step_ms) -> twt_ms, where
 picks are rows of inline index, crossline index, twt_ms.
 """
@@ -128,8 +129,12 @@ def draw(run_folder: Path, truth_file: str, picture: Path) -> None:
 
 
 def lines(data: Path, epochs: int, pictures: Path | None) -> dict[str, Any]:
-    print("| line | " + " | ".join(f"{m}: MAE ms, within 8 ms" for m in METHODS) + " | one std | seconds |")
-    print("|---|" + "---|" * (len(METHODS) + 2))
+    print(
+        "| line | "
+        + " | ".join(f"{m}: MAE ms, within 8 ms" for m in METHODS)
+        + " | one std | missed | seconds |"
+    )
+    print("|---|" + "---|" * (len(METHODS) + 3))
     out = {}
     for title, survey, picks, truth in LINES:
         folder = data / Path(survey).parent
@@ -138,11 +143,9 @@ def lines(data: Path, epochs: int, pictures: Path | None) -> dict[str, Any]:
             data / survey, [folder / f"{picks}.csv"], [str(folder / f"{truth}.csv")], epochs, picture
         )
         scores = next(iter(result.values()))
-        cells = [f"{scores[m]['mae_ms']:.2f}, {100 * scores[m]['within_8ms']:.1f} %" for m in METHODS]
-        print(
-            f"| {title} | {' | '.join(cells)} | {scores['ours']['cover_1std']:.2f} | {seconds:.0f} |",
-            flush=True,
-        )
+        cells = [f"{scores[m]['mae_common_ms']:.2f}, {100 * scores[m]['within_8ms']:.1f} %" for m in METHODS]
+        cover, missed = scores["ours"]["cover_1std"], 100 * scores["ours"]["missed"] / scores["ours"]["n"]
+        print(f"| {title} | {' | '.join(cells)} | {cover:.2f} | {missed:.1f} % | {seconds:.0f} |", flush=True)
         out[title] = scores
     return out
 
@@ -168,7 +171,7 @@ def parihaka(data: Path, epochs: int, kinds: list[str]) -> dict[str, Any]:
         truths = [f"picks_{h}_{kind}={folder / f'reference_{h}.csv'}" for h in "KG"]
         result, seconds, peak = job(folder / "parihaka_window.sgy", picks, truths, epochs)
         for name, s in result.items():
-            cells = [f"{100 * s[m]['within_1']:.1f} %, {s[m]['mae_ms']:.2f}" for m in METHODS]
+            cells = [f"{100 * s[m]['within_1']:.1f} %, {s[m]['mae_common_ms']:.2f}" for m in METHODS]
             missed = 100 * s["ours"]["missed"] / s["ours"]["n"]
             cover = f"{s['ours']['cover_1std']:.2f}"
             print(f"| {kind} | {name.split('_')[1]} | {' | '.join(cells)} | {cover}, missed {missed:.1f} % |")
@@ -179,7 +182,13 @@ def parihaka(data: Path, epochs: int, kinds: list[str]) -> dict[str, Any]:
 
 def earths(measure: Any, given: argparse.Namespace) -> dict[str, Any]:
     """A record of every horizon of every earth from both kinds of picks; a file of records is continued."""
+    from wellposed.interpretation import shipped
+    from wellposed.project.run import file_hash
+
     asked = {k: str(getattr(given, k)) for k in ("what", "shape", "weights", "rival")}
+    asked["manifest"] = file_hash(shipped.FOLDER / shipped.MANIFEST)
+    if given.rival:
+        asked["rival"] = file_hash(given.rival)
     kept = json.loads(given.json.read_text()) if given.json and given.json.exists() else {"asked": asked}
     if kept["asked"] != asked:
         sys.exit(f"{given.json} holds records of {kept['asked']}, not of {asked}: name another file")

@@ -77,7 +77,7 @@ class Survey:
                 expected="a survey with coordinates, or picks with inline and crossline",
                 way_out="give the picks by inline and crossline number",
             )
-        i, j = np.nonzero(self.exists)
+        i, j = np.nonzero(self.exists & np.isfinite(self.x) & np.isfinite(self.y))
         tree = cKDTree(np.column_stack([self.x[i, j], self.y[i, j]]))
         places = np.column_stack([np.asarray(x, float), np.asarray(y, float)])
         found = tree.query(places)[1]

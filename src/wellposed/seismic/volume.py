@@ -153,11 +153,11 @@ def open_volume(
 def _check_labels(a: Array, labels: tuple[NDArray[Any], ...], places: dict[str, NDArray[np.float64]]) -> None:
     """Refuse labels that are not one for each place, in growing order, and a time axis of uneven steps."""
     lengths = tuple(len(v) for v in labels)
-    if a.shape != lengths or any(v.shape != a.shape[:2] for v in places.values()):
+    if a.shape != lengths or lengths[2] < 2 or any(v.shape != a.shape[:2] for v in places.values()):
         raise ShapeError(
             "amplitudes and the labels of their axes do not fit one another",
             given=f"amplitudes {a.shape}, labels {lengths}, coordinates {[v.shape for v in places.values()]}",
-            expected="a label for each inline, crossline and sample, coordinates for each trace",
+            expected="a label for each inline, crossline and sample (two or more), coordinates for each",
             way_out="give amplitudes as (inline, crossline, twt)",
         )
     steps = [np.diff(v) for v in labels]

@@ -63,7 +63,7 @@ def make_earth(
             expected=", ".join(SETTINGS),
             way_out=f"use {close_match(difficulty, SETTINGS) or 'middle'}",
         )
-    if any(n < least for n, least in zip(shape, FEWEST, strict=True)):
+    if len(shape) != 3 or any(n < least for n, least in zip(shape, FEWEST, strict=True)):
         raise ShapeError(
             "an earth of this shape is too small to hold its horizons",
             given=" x ".join(map(str, shape)),
