@@ -197,3 +197,14 @@ def test_xarray_opens_the_density_with_its_lines(tmp_path):
     assert found["probability"].dims == ("inline", "crossline", "place")
     assert found["inline"].values.tolist() == first.survey.inline.tolist()
     assert found.attrs["step_ms"] == first.density.step_ms
+
+
+def test_charisma_lines_of_many_digits_are_read_again(tmp_path):
+    labels = 1_234_500 + np.arange(3)
+    volume = Volume.from_array(np.ones((3, 3, 30)), inline=labels, crossline=labels, twt_ms=4 * np.arange(30))
+    here = np.full((3, 3), 40.0)
+    horizon = Horizon("top", volume.survey, here, here, here, here, np.ones((3, 3)))
+    write_charisma(tmp_path / "top.dat", horizon)
+    (picks,) = read_picks(tmp_path / "top.dat", survey=volume.survey)
+    assert len(picks) == 9
+    assert picks.inline.max() == 1_234_502
