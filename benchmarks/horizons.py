@@ -40,11 +40,7 @@ CREDIT = {
     "penobscot": "Penobscot 3D, dGB open seismic repository / Nova Scotia Department of Energy",
 }
 METHODS = ("interpolation", "tracker", "ours")
-NO_WAVEFORM = (
-    "unconformity",
-    "chaos_top",
-    "dome_top",
-)  # of a generated earth; the other horizons are reflectors
+NO_WAVEFORM = ("unconformity", "chaos_top", "dome_top")  # the other horizons of an earth are reflectors
 
 
 def main() -> None:

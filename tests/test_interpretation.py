@@ -355,3 +355,10 @@ def test_blocks_of_hidden_picks_do_not_hang_on_the_numbering():
         picks = Picks("all", 100 + by * i, 500 + x, np.zeros(64), np.ones(64))
         found.append([p.tolist() for p in folds(picks, survey)])
     assert found[0] == found[1]
+
+
+def test_weights_without_a_network_leave_no_network_of_others(tmp_path):
+    write_shipped(shipped(), tmp_path, {})
+    assert read_shipped(tmp_path).net is not None
+    write_shipped(replace(shipped(), net=None), tmp_path, {})
+    assert read_shipped(tmp_path).net is None

@@ -542,5 +542,14 @@ def test_an_interrupted_beginning_leaves_nothing(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             wp.interpret(volume, [picks], tmp_path / "run")
     assert not (tmp_path / "run").exists()
+    killed = tmp_path / "killed"  # before its first record: what it left is begun anew, and may be again
+    killed.mkdir()
+    (killed / "picks").mkdir()
+    (killed / "lock").write_text("")
+    with monkeypatch.context() as patched:
+        patched.setattr(job, "write_segy", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            wp.interpret(volume, [picks], killed)
+    assert list(killed.iterdir()) == []
     with pytest.raises(UserError, match="no numbers"):
         wp.interpret(volume, [replace(picks, std_ms=np.zeros(2))], tmp_path / "run")

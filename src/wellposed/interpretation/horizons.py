@@ -24,7 +24,7 @@ from wellposed.interpretation.head import Columns, HeadPrior, log_density
 from wellposed.interpretation.terms import Terms
 from wellposed.seismic import tracker as t
 from wellposed.seismic.band import Band, band_about
-from wellposed.seismic.interpolate import interpolate
+from wellposed.seismic.interpolate import interpolate_at
 from wellposed.seismic.outward import anchored
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def describe(
     settings = t.Tracker()
     ring = t.surfaces(c, at, replace(settings, sweeps=t.RING_SWEEPS))
     known, n = anchored(at, survey.exists, ring), len(at.i)
-    margin = margin_of(at, parts, survey)
+    margin = margin_of(at, parts)
     window = _wider(band_about(known.i, known.x, known.sample, survey.exists), margin)
     anchors = t.Seeds(known.i[n:], known.x[n:], known.sample[n:], known.std[n:])
     said = _said(prepared, window, margin, at, shipped, parts)
@@ -178,13 +178,13 @@ def surface(
     return evidence, t.solve(t.model_of(evidence, unary, costs), evidence, known, settings)
 
 
-def margin_of(at: t.Seeds, parts: Sequence[NDArray[np.int64]], survey: Survey) -> int:
+def margin_of(at: t.Seeds, parts: Sequence[NDArray[np.int64]]) -> int:
     """How far hidden picks lie from the interpolation of the others, in samples, the farthest of them."""
-    farthest = 0.0
+    farthest, places = 0.0, np.column_stack([at.i, at.x]).astype(float)
     for part in parts:
         rest = np.setdiff1d(np.arange(len(at.i)), part)
-        prior = interpolate(at.i[rest], at.x[rest], at.sample[rest], survey.shape[:2])
-        farthest = max(farthest, float(np.abs(prior[at.i[part], at.x[part]] - at.sample[part]).max()))
+        prior = interpolate_at(at.i[rest], at.x[rest], at.sample[rest], places[part])
+        farthest = max(farthest, float(np.abs(prior - at.sample[part]).max()))
     return int(np.ceil(min(farthest, WIDEST)))
 
 

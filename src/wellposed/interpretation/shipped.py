@@ -68,6 +68,8 @@ def write_shipped(s: Shipped, folder: Path, about: dict[str, Any]) -> None:
 
     if s.net is not None:
         save(s.net, folder / NET)
+    else:
+        (folder / NET).unlink(missing_ok=True)  # of other weights that lay here
     tensors = {k: v.detach().contiguous() for k, v in s.prior.state_dict().items()}
     tensors |= {"scale.mean": torch.from_numpy(s.scale[0]), "scale.std": torch.from_numpy(s.scale[1])}
     with written_whole(folder / HEAD) as partial:

@@ -260,6 +260,7 @@ def _judged(
         "phase": str(phase),
         "notes": _warnings(adaptation.typical, rival.typical),
         "held_out": {"ours": adaptation.error, "interpolation": rival.mean, "folds": len(parts)},
+        "typical": {"ours": adaptation.typical, "interpolation": rival.typical},
         "terms": asdict(adaptation.terms),
         "width": adaptation.width,
         "epochs": adaptation.records,
@@ -279,10 +280,11 @@ def _warnings(ours: float | None, interpolation: float | None) -> list[str]:
 
 def _said(run: Run, picks: Picks) -> str:
     told = run.record["horizons"][picks.name]
-    held = told["held_out"]
+    held, typical = told["held_out"], told["typical"]
+    ours, rival = (f"{held[k]:.2f} ms, typically {typical[k]:.2f}" for k in ("ours", "interpolation"))
     lines = [
-        f"{picks.name}: {told['phase']}; hidden picks missed by {held['ours']:.2f} ms "
-        f"(interpolation {held['interpolation']:.2f} ms); {run.seconds:.0f} s so far"
+        f"{picks.name}: {told['phase']}; hidden picks missed by {ours} (interpolation {rival}); "
+        f"{run.seconds:.0f} s so far"
     ]
     return "\n".join([*lines, *(f"{picks.name}: {note}" for note in told["notes"])])
 

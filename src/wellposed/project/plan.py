@@ -52,7 +52,7 @@ def plan(project: Project, survey: Survey, horizons: list[Picks]) -> Plan:
     places, largest = [], 0.0
     for picks in horizons:
         at, parts = seeds(picks, survey), folds(picks, survey, project.run.seed)
-        size = band_about(at.i, at.x, at.sample, survey.exists).size + 2 * margin_of(at, parts, survey)
+        size = band_about(at.i, at.x, at.sample, survey.exists).size + 2 * margin_of(at, parts)
         places.append(traces * size)
         heads = 1 + len(parts)  # one byte each
         largest = max(largest, (BYTES_A_PLACE + heads) * traces * size + link_memory(traces, size))

@@ -178,7 +178,7 @@ def begun(
 
     folder = Path(folder)
     check_folder(folder, verb, project)
-    new, before = not folder.exists(), set(folder.iterdir()) if folder.exists() else set()
+    new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
@@ -190,8 +190,8 @@ def begun(
                 kept()
                 write_project(project, folder / PROJECT)
                 _write_json(folder / RECORD, {**record, "inputs": inputs(project)})
-            except BaseException:  # an interruption too: nothing half-written is left
-                for path in [folder] if new else set(folder.iterdir()) - before - {folder / LOCK}:
+            except BaseException:  # an interruption too: nothing half-written is left, and all of it is ours
+                for path in [folder] if new else [p for p in folder.iterdir() if p.name != LOCK]:
                     _remove(path)
                 raise
         run = open_run(folder)

@@ -19,22 +19,29 @@ def interpolate(i: ArrayLike, j: ArrayLike, values: ArrayLike, shape: tuple[int,
     Shapes:    i, j, values (pick,) -> (inline, crossline)
     Units:     those of values; i and j are indices of traces
     """
+    return interpolate_at(i, j, values, _grid(shape)).reshape(shape)
+
+
+def interpolate_at(i: ArrayLike, j: ArrayLike, values: ArrayLike, places: Floats) -> Floats:
+    """The same at some traces only.
+
+    Shapes:    i, j, values (pick,); places (trace, 2) -> (trace,)
+    """
     from scipy.interpolate import LinearNDInterpolator
     from scipy.spatial import cKDTree
 
     points = np.column_stack([np.asarray(i, float), np.asarray(j, float)])
     v = np.asarray(values, float)
-    grid = _grid(shape)
     centre = points.mean(0)
     extents, axes = np.linalg.svd(points - centre, full_matrices=True)[1:]
     if len(points) < 3 or extents[1] <= LEAST_WIDTH * extents[0]:
         along = (points - centre) @ axes[0]
         order = np.argsort(along)
-        line = np.interp((grid - centre) @ axes[0], along[order], v[order])
-        return np.asarray(line, np.float64).reshape(shape)
-    inside = LinearNDInterpolator(points, v)(grid)
-    nearest = v[cKDTree(points).query(grid)[1]]
-    return np.where(np.isfinite(inside), inside, nearest).reshape(shape)
+        line = np.interp((places - centre) @ axes[0], along[order], v[order])
+        return np.asarray(line, np.float64)
+    inside = LinearNDInterpolator(points, v)(places)
+    nearest = v[cKDTree(points).query(places)[1]]
+    return np.where(np.isfinite(inside), inside, nearest)
 
 
 def outside_hull(i: ArrayLike, j: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from wellposed.errors import PickError
 from wellposed.seismic.formats.charisma import charisma_table, is_charisma
 from wellposed.seismic.survey import Survey
-from wellposed.seismic.tables import Table, read_table, read_text
+from wellposed.seismic.tables import PLACES, Table, read_table, read_text
 from wellposed.seismic.times import times_in_ms
 
 Floats = NDArray[np.float64]
@@ -131,13 +131,10 @@ def different_names(found: list[Picks]) -> list[Picks]:
 def _without_nulls(table: Table, notes: list[str]) -> Table:
     """Rows with a time and a place; null values go before any test of range."""
     c = table.columns
-    pairs = [
-        pair for pair in (("inline", "crossline"), ("x", "y"), ("first", "second")) if {*pair} <= c.keys()
-    ]
-    # Line numbers win over places, unless no row has any.
+    pairs = [pair for pair in (*PLACES, ("first", "second")) if c.keys() >= {*pair}]
     pair = next((p for p in pairs if np.isfinite(c[p[0]] + c[p[1]]).any()), pairs[0])
     table = replace(table, columns={n: v for n, v in c.items() if n in (*pair, "time", "std")})
-    needed = [table.columns[name] for name in (*pair, "time")]
+    needed = [c[name] for name in (*pair, "time")]
     known: Flags = np.logical_and.reduce(np.isfinite(np.array(needed)))
     if not known.any():
         raise PickError(

@@ -26,7 +26,7 @@ ALIASES = {
 }
 SAMPLES = {"sample", "samples", "sample_number", "sample_no"}
 UNITS = {"ms": "ms", "msec": "ms", "s": "s", "sec": "s", "us": "us", "usec": "us"}
-PLACES = ({"inline", "crossline"}, {"x", "y"})
+PLACES = (("inline", "crossline"), ("x", "y"))  # line numbers win over places
 NULLS = (-999.25, -999.0, -9999.0, -9999.25, -99999.0, -999999.0, 9999900.0)
 HUGE = 1e29  # 1e30 and the largest float32 stand for nothing in many files
 SEPARATORS = (";", ",", "\t")
@@ -114,7 +114,9 @@ def _header(rows: list[tuple[int, str]]) -> tuple[int, str] | None:
     for n, text in rows:
         comment = text.lstrip()[0] in "#!"
         titles = {_title(t)[0] for t in _split(_joined(text.lstrip("#! ")), text)}
-        if "time" in titles and (any(pair <= titles for pair in PLACES) or (len(titles) > 1 and not comment)):
+        if "time" in titles and (
+            any(titles >= {*pair} for pair in PLACES) or (len(titles) > 1 and not comment)
+        ):
             return n, text
         if not comment:
             return (n, text) if titles & (ALIASES.keys() - {"name"}) else None
@@ -178,7 +180,7 @@ def _under_header(
     # Of several columns that mean time, one that names its unit is meant: `z` may be a depth.
     if times:
         place["time"] = next((k for k in times if titles[k][1] in UNITS.values()), times[0])
-    if not times or not any(pair <= place.keys() for pair in PLACES):
+    if not times or not any(place.keys() >= {*pair} for pair in PLACES):
         raise PickError(
             f"{file}: the header does not say where and when the picks are",
             given=f"columns {header.strip()[:80]}",

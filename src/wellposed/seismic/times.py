@@ -30,12 +30,12 @@ def times_in_ms(
             "no such unit of time", given=unit, expected="ms, s, us or samples", way_out="give one of these"
         )
     raw = table.columns["time"] * (-1.0 if negative_down else 1.0)
-    if unit is None and table.unit not in (None, "ms"):
-        notes.append(f"times of {table.file} are in {table.unit}, as its header says")
-    if "samples" in (unit, None if unit else table.unit):
+    told = unit or (table.unit if table.unit != "ms" else None)
+    if unit is None and told is not None:
+        notes.append(f"times of {table.file} are in {told}, as its header says")
+    if told == "samples":
         twt = survey.twt_ms[0] + raw * survey.step_ms
         return _checked(twt, table, survey, "remove those picks, or give another --unit"), survey.step_ms
-    told = unit or (table.unit if table.unit != "ms" else None)
     factor = FACTORS[told or "ms"]
     twt = raw * factor
     seconds = told is None and (np.abs(raw) <= NEAR_ZERO * survey.step_ms).all()
