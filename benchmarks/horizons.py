@@ -358,30 +358,32 @@ def line_ablation(data: Path) -> Any:
 
 
 def variants(prepared: Any, described: Any, picks: Any, truth: Any) -> dict[str, float]:
-    """Error with links by correlation, learned links, both; without the head; each also without the pull."""
-    from wellposed.interpretation.horizons import surface
+    """Error with the job's links, others, none; without the head; each also without the pull."""
+    from wellposed.interpretation.horizons import links_of, surface
     from wellposed.interpretation.shipped import shipped
-    from wellposed.seismic.links import feature_links
     from wellposed.seismic.tracker import Tracker
 
     own, with_pull = shipped(), Tracker()
     flat = (replace(c, pull=0.0) for c in (with_pull.reflector, with_pull.boundary))
     without = replace(with_pull, **dict(zip(("reflector", "boundary"), flat, strict=True)))
-    one = replace(own.terms, cosine_reflector=0.0, cosine_boundary=0.0)
-    two = replace(own.terms, cosine_reflector=0.5, cosine_boundary=0.5)
-    mute = replace(one, head_reflector=0.0, head_boundary=0.0)
-    learned = feature_links(prepared.features, described.window, with_pull.reach)
+    mute = replace(own.terms, head_reflector=0.0, head_boundary=0.0)
+    correlation, learned = (
+        links_of(prepared, described.window, replace(own.terms, learned_links=kind), with_pull)
+        for kind in (False, True)
+    )
     tried = {
-        "correlation": (described, one),
-        "learned": (replace(described, links=learned, learned=None), one),
-        "both": (replace(described, learned=learned), two),
-        "no head": (described, mute),
+        "no links": (correlation.times(0.0), own.terms),
+        "correlation": (correlation, own.terms),
+        "learned": (learned, own.terms),
+        "both": (correlation + learned.times(0.5), own.terms),
+        "no head": (described.links, mute),
     }
     asked = np.isfinite(truth)
     asked[picks.at(prepared.survey)] = False
     found = {}
     for settings, ending in ((with_pull, ""), (without, ", no pull")):
-        for variant, (seen, terms) in tried.items():
+        for variant, (links, terms) in tried.items():
+            seen = replace(described, links=links)
             z = surface(prepared, seen, picks, own, terms, settings)[1].sample
             error = prepared.survey.twt_ms[0] + prepared.survey.step_ms * z - truth
             found[variant + ending] = float(np.abs(error[asked]).mean())

@@ -69,7 +69,7 @@ def learn(folder: Path, recipe: str, seed: int, lessons: list[Any]) -> None:
         net, loss = pretrain.features(learned, held_out, recipe, EPOCHS, seed, say)
     seconds = (time.process_time() - start) / EPOCHS
     prior, scale, nats = pretrain.head(learned, held_out, net, seed, say)
-    terms = replace(shipped().terms, cosine_reflector=0.0, cosine_boundary=0.0)
+    terms = replace(shipped().terms, learned_links=False)
     own = chosen(Shipped(net, prior, scale, terms, shipped().trust))
     say(f"terms {own.terms}")
     count = sum(p.numel() for p in net.parameters()) if net is not None else 0

@@ -16,7 +16,7 @@ from wellposed.interpretation.candidates import candidate_names, candidate_tiles
 from wellposed.interpretation.features import feature_network, network_features, section_axes, sections
 from wellposed.interpretation.head import Columns, HeadPrior, information, log_density
 from wellposed.interpretation.hold_out import BLOCKS, Hidden, folds, held_out
-from wellposed.interpretation.horizons import describe, prepare, solve
+from wellposed.interpretation.horizons import describe, links_of, prepare, solve
 from wellposed.interpretation.lessons import Lesson, picks_of, section_batch
 from wellposed.interpretation.matching import matching
 from wellposed.interpretation.shipped import FOLDER, MANIFEST, read_shipped, shipped, write_shipped
@@ -31,6 +31,7 @@ from wellposed.seismic.picks import Picks
 from wellposed.seismic.synthetic import make_earth
 from wellposed.seismic.texture import texture
 from wellposed.seismic.tiles import tiles
+from wellposed.seismic.tracker import Tracker
 from wellposed.seismic.volume import Volume
 
 
@@ -315,8 +316,24 @@ def test_on_a_line_the_waveform_leads_later_and_the_head_counts_less():
     terms = Terms(head_reflector=0.1, head_boundary=0.3, lead=0.1, lead_line=0.2, head_line=0.5)
     on_line = terms.on_line()
     assert on_line.lead == pytest.approx(0.3)
-    assert on_line.at(0.5)[0] == pytest.approx(0.5 * terms.at(0.5)[0])
-    assert on_line.at(0.5)[1] == terms.at(0.5)[1]
+    assert on_line.head(0.5) == pytest.approx(0.5 * terms.head(0.5))
+    assert on_line.learned_links == terms.learned_links
+
+
+def test_links_are_of_features_where_the_terms_ask_and_a_network_is_there(prepared):
+    window = describe(prepared, some_picks(), shipped()).window
+    learned, other = (
+        links_of(p, window, Terms(learned_links=True), Tracker())
+        for p in (prepared, replace(prepared, features=None))
+    )
+    by_correlation = links_of(prepared, window, Terms(learned_links=False), Tracker())
+    np.testing.assert_array_equal(other.inline, by_correlation.inline)
+    assert (learned.inline != by_correlation.inline).any()
+    f = prepared.features.astype(np.float32)
+    d, reach, at = 20, 6, window.first[4, 7] + 20
+    cosines = np.array([(f[:, 4, 7, at] * f[:, 5, 7, at + k]).sum() for k in range(-reach, reach + 1)])
+    cost = learned.inline[4, 7, :, d] * learned.step
+    np.testing.assert_allclose(cost, cosines.max() - cosines, atol=learned.step)
 
 
 def test_one_part_that_is_far_off_rules_the_mean_but_not_the_typical_error():

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +13,15 @@ from wellposed.interpretation.lessons import Lesson, picks_of
 from wellposed.interpretation.shipped import Shipped
 from wellposed.interpretation.terms import Terms
 from wellposed.interpretation.trust import ABSENCE, COVER, SIGNS, Trust, signs
-from wellposed.seismic.tracker import Tracker
+from wellposed.seismic.links import Links
+from wellposed.seismic.phase import CONSTANT, phase_of_picks
+from wellposed.seismic.picks import Picks
+from wellposed.seismic.tracker import Evidence, Found, Tracker, seeds
 
 Floats = NDArray[np.float64]
 Say = Callable[[str], None]
 
 GRID = ((0.0, 0.15), (0.03, 0.3), (0.1, 0.6))  # weights of the head, for reflectors and for other horizons
-COSINES = (0.0, 0.5)
 SWEEPS = 8  # of the surfaces that terms and trust are judged by
 MISSED = 0.001  # share of existing traces that may be called absent
 SAMPLE = 150  # traces a surface gives to the trust
@@ -37,7 +38,27 @@ def calibrated(shipped: Shipped, lessons: Sequence[Lesson], seed: int, say: Say)
     return replace(shipped, terms=terms, trust=trust)
 
 
-Case = tuple[h.Prepared, h.Described, Any, Floats]
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A horizon with its picks, described once; `links` by correlation (False) and learned (True)."""
+
+    prepared: h.Prepared
+    described: h.Described
+    links: dict[bool, Links]
+    picks: Picks
+    truth: Floats
+
+    def surface(self, shipped: Shipped, terms: Terms) -> tuple[Evidence, Found]:
+        """What the job would find with these terms."""
+        described = replace(self.described, links=self.links[terms.learned_links])
+        settings = Tracker(sweeps=SWEEPS)
+        return h.surface(self.prepared, described, self.picks, shipped, terms, settings)
+
+    def error_ms(self, found: Found) -> Floats:
+        """|z - truth| on every trace, NaN where the horizon does not exist."""
+        survey = self.prepared.survey
+        error: Floats = np.abs(survey.twt_ms[0] + survey.step_ms * found.sample - self.truth)
+        return error
 
 
 def _cases(lessons: Sequence[Lesson], shipped: Shipped, seed: int) -> Iterator[Case]:
@@ -50,48 +71,53 @@ def _cases(lessons: Sequence[Lesson], shipped: Shipped, seed: int) -> Iterator[C
             kind = ("two inlines", "scattered")[count % 2]
             picks = picks_of(some.earth, name, kind, seed)
             if picks is not None:
-                yield prepared, h.describe(prepared, picks, shipped), picks, truth
+                described = h.describe(prepared, picks, shipped)
+                links = {
+                    learned: h.links_of(prepared, described.window, Terms(learned_links=learned), Tracker())
+                    for learned in _kinds_of_links(shipped)
+                }
+                yield Case(prepared, described, links, picks, truth)
+
+
+def _kinds_of_links(shipped: Shipped) -> tuple[bool, ...]:
+    return (False, True) if shipped.net else (False,)
 
 
 def _best_terms(shipped: Shipped, cases: Sequence[Case]) -> Terms:
-    """Weights by the geometric mean of errors, reflectors and other horizons apart."""
-    from wellposed.seismic.phase import CONSTANT, phase_of_picks
-    from wellposed.seismic.tracker import seeds
-
+    """Weights by the geometric mean of errors: of the head for each kind of horizon, links for all."""
     waveform = []
-    for prepared, _, picks, _ in cases:
-        at = seeds(picks, prepared.survey)
-        phase = phase_of_picks(prepared.conditioned.strong, at.i, at.x, at.sample)
+    for case in cases:
+        at = seeds(case.picks, case.prepared.survey)
+        phase = phase_of_picks(case.prepared.conditioned.strong, at.i, at.x, at.sample)
         waveform.append(phase.resultant >= CONSTANT)
-    tried: dict[tuple[float, float, float], Floats] = {}
-    for reflector, boundary in GRID:
-        for cosine in COSINES if shipped.net else (0.0,):
-            terms = Terms(reflector, boundary, cosine, 0.0)
-            errors = [_error(case, shipped, terms) for case in cases]
-            tried[reflector, boundary, cosine] = np.log(np.array(errors) + 0.2)
-    one, other = np.array(waveform), ~np.array(waveform)
-    first = min(tried, key=lambda k: tried[k][one].mean())
-    second = min(tried, key=lambda k: tried[k][other].mean()) if other.any() else first
-    return Terms(first[0], second[1], first[2], 0.0)
+    one = np.array(waveform)
+
+    def best(learned: bool) -> tuple[float, Terms]:
+        logs = np.array(
+            [[_log_error(case, shipped, Terms(*heads, learned)) for case in cases] for heads in GRID]
+        )
+        first = int(logs[:, one].sum(axis=1).argmin())
+        second = int(logs[:, ~one].sum(axis=1).argmin())
+        total = float(logs[first, one].sum() + logs[second, ~one].sum())
+        return total, Terms(GRID[first][0], GRID[second][1], learned)
+
+    found = [best(learned) for learned in _kinds_of_links(shipped)]
+    return min(found, key=lambda pair: pair[0])[1]
 
 
-def _error(case: Case, shipped: Shipped, terms: Terms) -> float:
-    prepared, described, picks, truth = case
-    found = h.solve(prepared, described, picks, shipped, terms, sweeps=SWEEPS)
-    return float(np.nanmean(np.abs(found.twt_ms - truth)))
+def _log_error(case: Case, shipped: Shipped, terms: Terms) -> float:
+    error = case.error_ms(case.surface(shipped, terms)[1])
+    return float(np.log(np.nanmean(error) + 0.2))
 
 
 def _fitted_trust(shipped: Shipped, cases: Sequence[Case]) -> Trust:
     """Quantile regression of log errors, and logistic regression of existence, on the signs."""
     rows, errors, exist = [], [], []
     rng = np.random.default_rng(0)
-    for prepared, described, picks, truth in cases:
-        evidence, found = h.surface(
-            prepared, described, picks, shipped, shipped.terms, Tracker(sweeps=SWEEPS)
-        )
-        s = signs(evidence, found, prepared.survey.step_ms).reshape(-1, len(SIGNS))
-        z = prepared.survey.twt_ms[0] + prepared.survey.step_ms * found.sample
-        error = np.abs(z - truth).ravel()
+    for case in cases:
+        evidence, found = case.surface(shipped, shipped.terms)
+        s = signs(evidence, found, case.prepared.survey.step_ms).reshape(-1, len(SIGNS))
+        error, truth = case.error_ms(found).ravel(), case.truth
         some = rng.permutation(len(error))[:SAMPLE]
         rows.append(s[some])
         errors.append(error[some])

@@ -1,12 +1,10 @@
 """Horizons from few picks: the tracker's evidence and what simulated earths teach, in one surface.
 
-    E(z) = tracker's terms (links by correlation, waveform, continuity, picks)
-           + weight_head  min(-log p_head(z), cap)          which texture is on both sides
-           + weight_links (1 - cos f(s, z_s) f(t, z_t))     how the learned features go on
+    E(z) = tracker's terms (waveform, continuity, picks)
+           + links (max_k cos f(s, z_s) f(t, z_s + k) - cos f(s, z_s) f(t, z_t))   how learned features go on
+           + head  min(-log p_head(z), cap)                                        texture on both sides
 
 The phase of the picks says which leads: a reflector follows its waveform, another boundary its texture.
-In the shipped weights weight_links is zero: beside the links by correlation those of the features did not
-lower the error on simulated earths, and they are not computed.
 """
 
 from __future__ import annotations
@@ -66,8 +64,7 @@ class Described:
 
     `anchors` carry the surface beyond the hull of all picks. `says[0]` is what the head fitted on all
     picks says against each place of the band, in counts of `MOST_SAID / 255`; says[1 + n] what it says
-    when the picks of part n of `parts` are hidden. `links` are those by correlation, `learned` those of the
-    network's features, where the terms count them.
+    when the picks of part n of `parts` are hidden. `links` are those that the terms ask for.
 
     The window is `margin` samples wider above and below than the band of all picks: so far off are some
     hidden picks from the interpolation of the others, whose band must not be known from them.
@@ -81,7 +78,6 @@ class Described:
     parts: Sequence[NDArray[np.int64]]
     says: Bytes
     links: Links
-    learned: Links | None
 
     def of_all_picks(self) -> Described:
         """The same without what was kept for hidden picks: the band of all picks, and their head alone."""
@@ -89,9 +85,8 @@ class Described:
             return self
         window = _wider(self.window, -self.margin)
         cut = slice(self.margin, self.margin + window.size)
-        learned = None if self.learned is None else self.learned.cut(cut)
         said = self.says[:1, :, :, cut].copy()
-        return Described(self.anchors, window, 0, (), said, self.links.cut(cut), learned)
+        return Described(self.anchors, window, 0, (), said, self.links.cut(cut))
 
 
 def prepare(volume: Volume, shipped: Shipped, conditioned: Conditioned | None = None) -> Prepared:
@@ -108,8 +103,6 @@ def describe(
     prepared: Prepared, picks: Picks, shipped: Shipped, parts: Sequence[NDArray[np.int64]] = ()
 ) -> Described:
     """The band of a horizon, and what its head says there; also with some parts of the picks hidden."""
-    from wellposed.seismic.links import correlation_links, feature_links
-
     survey, c = prepared.survey, prepared.conditioned
     at = t.seeds(picks, survey)
     settings = t.Tracker()
@@ -119,11 +112,18 @@ def describe(
     window = _wider(band_about(known.i, known.x, known.sample, survey.exists), margin)
     anchors = t.Seeds(known.i[n:], known.x[n:], known.sample[n:], known.std[n:])
     said = _said(prepared, window, margin, at, shipped, parts)
-    features, wanted = prepared.features, shipped.terms
-    linked = features is not None and max(wanted.cosine_reflector, wanted.cosine_boundary) > 0
-    learned = feature_links(features, window, settings.reach) if features is not None and linked else None
-    links = correlation_links(c.strong, window, settings.reach, settings.link_std)
-    return Described(anchors, window, margin, parts, said, links, learned)
+    return Described(
+        anchors, window, margin, parts, said, links_of(prepared, window, shipped.terms, settings)
+    )
+
+
+def links_of(prepared: Prepared, window: Band, terms: Terms, settings: t.Tracker) -> Links:
+    """Links of learned features where the terms ask for them and a network is there, else by correlation."""
+    from wellposed.seismic.links import correlation_links, feature_links
+
+    if terms.learned_links and prepared.features is not None:
+        return feature_links(prepared.features, window, settings.reach)
+    return correlation_links(prepared.conditioned.strong, window, settings.reach, settings.link_std)
 
 
 def solve(
@@ -169,12 +169,10 @@ def surface(
     evidence = replace(evidence, phase=phase)
     costs = t.costs_of(phase, settings)
     unary = t.unary_costs(evidence, known, c.live, c.shape[2], costs)
-    head, cosine = terms.at(phase.weight)
+    head = terms.head(phase.weight)
     if head > 0:
         said = described.says[0 if hidden is None else 1 + hidden].astype(np.float32) * (MOST_SAID / 255)
         unary += (head * c.live)[:, :, None].astype(np.float32) * np.minimum(said, np.float32(terms.cap))
-    if cosine > 0 and described.learned is not None:
-        evidence = replace(evidence, links=evidence.links + described.learned.times(cosine))
     return evidence, t.solve(t.model_of(evidence, unary, costs), evidence, known, settings)
 
 

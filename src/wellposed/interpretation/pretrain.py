@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from wellposed.errors import ConfigError, FileError
 from wellposed.interpretation import horizons as h
-from wellposed.interpretation.calibrate import COSINES, calibrated
+from wellposed.interpretation.calibrate import calibrated
 from wellposed.interpretation.features import BODIES, feature_network, network_features
 from wellposed.interpretation.head import Columns, HeadPrior, information, log_density
 from wellposed.interpretation.lessons import Lesson, Question, lesson, questions, section_batch
@@ -78,7 +78,7 @@ def pretrain(
         net,
         prior,
         scale,
-        Terms(cosine_reflector=max(COSINES) if net else 0.0),
+        Terms(),
         Trust(tuple(np.eye(len(SIGNS))[1]), (5.0,) + (0.0,) * 5),
     )
     shipped = calibrated(blank, held_out, seed, told)
