@@ -18,14 +18,23 @@ from wellposed.operators import (
     Correlation,
     Dense,
     Family,
+    Graph,
+    GraphGradient,
+    Haar,
     Live,
+    LowRank,
     Matrix,
     Normal,
     Operator,
     Prolong,
     Restrict,
+    Skew,
     Stencil,
+    StencilBasis,
     SymmetricStencil,
+    Turn,
+    galerkin,
+    remesh,
 )
 from wellposed.operators.solve import cosine_matrix, cosine_transform, inverse_cosine_transform
 
@@ -118,6 +127,115 @@ def test_circulant_singular_values():
     K = Correlation(torch.tensor([[[a, b, -a - b]]], dtype=torch.float64), "periodic", depthwise=True)
     squares = torch.linalg.svdvals(K.as_matrix((1, 3))) ** 2
     torch.testing.assert_close(squares, torch.tensor([1.17, 1.17, 0.0], dtype=torch.float64))
+
+
+def test_haar_of_one_square_and_its_inverse():
+    a, b, c, d = 1.0, 2.0, 4.0, 8.0
+    y = torch.tensor([[[[a, b], [c, d]]]], dtype=torch.float64)
+    expected = [a + b + c + d, a - b + c - d, a + b - c - d, a - b - c + d]
+    torch.testing.assert_close((Haar(1) @ y).flatten(), torch.tensor(expected, dtype=torch.float64) / 2)
+    for H, shape in Haar.examples():
+        y = random(*shape)
+        torch.testing.assert_close(H.T @ (H @ y), y)
+        torch.testing.assert_close((H @ y).norm(), y.norm())
+
+
+def test_a_graph_on_a_line_is_a_difference():
+    edges = tuple((k, k + 1) for k in range(5))
+    G = Graph(1, 6, edges, (2.0,) * 5)(torch.ones(1, 1, dtype=torch.float64))
+    y = random(1, 1, 6)
+    torch.testing.assert_close(G @ y, 2 * (y[..., 1:] - y[..., :-1]))
+    assert float((G.T @ G @ torch.ones_like(y)).abs().max()) < 1e-12
+    # The divergence of a constant flow is what enters and leaves at the ends.
+    torch.testing.assert_close(
+        (G.T @ torch.ones(1, 1, 5, dtype=torch.float64))[0, 0, 1:-1], torch.zeros(4).double()
+    )
+
+
+def test_a_graph_of_points_does_not_hang_on_their_order():
+    places, turn = random(30, 3), torch.randperm(30, generator=torch.Generator().manual_seed(1))
+    one, other = (Graph.of_points(1, p, neighbours=4) for p in (places, places[turn]))
+    assert sorted(one.weights) == pytest.approx(sorted(other.weights))
+    kernel, y = torch.ones(1, 1, dtype=torch.float64), random(1, 1, 30)
+    L, M = (family(kernel).T @ family(kernel) for family in (one, other))
+    torch.testing.assert_close((L @ y)[..., turn], M @ y[..., turn])
+
+
+def test_k_less_its_adjoint_is_antisymmetric():
+    for K in (Matrix(random(3, 3)), Correlation(random(2, 2, 3, 3))):
+        assert isinstance(K - K.T, Skew)
+        y = random(2, *((3,) if isinstance(K, Matrix) else (2, 5, 6)))
+        assert abs(float((y * ((K - K.T) @ y)).sum())) < 1e-12
+    other = Matrix(random(3, 3, seed=1))
+    assert not isinstance(other - Matrix(random(3, 3)).T, Skew)
+
+
+def test_the_block_form_turns():
+    K, y = Matrix(random(2, 3)), random(4, 5)
+    S = Turn(K, 2)
+    assert abs(float((y * (S @ y)).sum())) < 1e-12
+    torch.testing.assert_close(S @ y, torch.cat([y[:, 2:] @ K.kernel.T, -y[:, :2] @ K.kernel], dim=1))
+
+
+def test_low_rank_has_its_rank():
+    family = LowRank(5, 2)
+    M = family(random(2, 5)).as_matrix((5,))
+    assert int(torch.linalg.matrix_rank(M)) == 2
+    torch.testing.assert_close(M, M.T)
+
+
+@pytest.mark.parametrize("mass", ["point", "mean"])
+@pytest.mark.parametrize("spacing", [(0.3,), (0.3, 2.0), (1.0, 0.5, 4.0)])
+def test_kernels_are_mass_and_derivatives_and_back(spacing, mass):
+    basis, numbers = StencilBasis(spacing, mass), random(2, 3, *(3,) * len(spacing))
+    torch.testing.assert_close(basis.numbers(basis.kernel(numbers)), numbers)
+    torch.testing.assert_close(
+        remesh(remesh(numbers, spacing, (0.7,) * len(spacing)), (0.7,) * len(spacing), spacing), numbers
+    )
+
+
+@pytest.mark.parametrize("mass", ["point", "mean"])
+def test_a_stencil_meets_its_differential_operator_to_second_order(mass):
+    s = torch.tensor([[[0.5, -1.0, 0.3]]], dtype=torch.float64)
+    errors = []
+    for count in (64, 128):
+        h = 2 * np.pi / count
+        x = h * torch.arange(count, dtype=torch.float64)
+        K = Correlation(StencilBasis((h,), mass).kernel(s), "periodic")
+        exact = 0.5 * x.sin() - x.cos() - 0.3 * x.sin()
+        errors.append(float(((K @ x.sin()[None, None])[0, 0] - exact).abs().max()))
+    assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.02)
+
+
+def test_numbers_of_a_plane_are_its_derivatives():
+    s = torch.zeros(1, 1, 3, 3, dtype=torch.float64)
+    s[0, 0, 1, 2] = 1.0  # d/dx d^2/dy^2
+    x, y = (torch.arange(8, dtype=torch.float64) * h for h in (0.5, 0.25))
+    K = Correlation(StencilBasis((0.5, 0.25)).kernel(s))
+    found = K @ (x[:, None] * y[None] ** 2)[None, None]
+    torch.testing.assert_close(found[0, 0, 1:-1, 1:-1], torch.full((6, 6), 2.0, dtype=torch.float64))
+
+
+def test_galerkin_by_linear_interpolation_keeps_derivatives_and_by_constants_doubles_the_second():
+    fine, coarse = StencilBasis((0.5,)), StencilBasis((1.0,))
+    kernel = fine.kernel(torch.tensor([[[0.0, 0.7, 1.3]]], dtype=torch.float64))
+    torch.testing.assert_close(coarse.numbers(galerkin(kernel)), fine.numbers(kernel))
+    # The mass spreads, but what it does to constants stays.
+    mass = galerkin(fine.kernel(torch.tensor([[[1.0, 0.0, 0.0]]], dtype=torch.float64)))
+    assert float(mass.sum()) == pytest.approx(1.0)
+    # As R K P of the operators themselves, away from the edges.
+    y, n = random(1, 1, 16), 32
+    P = torch.zeros(n, 16, dtype=torch.float64)
+    for k in range(16):
+        for offset, weight in ((-1, 0.5), (0, 1.0), (1, 0.5)):
+            P[(2 * k + offset) % n, k] += weight
+    K = Correlation(kernel, "periodic").as_matrix((1, n))
+    by_matrix = (P.T / 2 @ K @ P) @ y[0, 0]
+    torch.testing.assert_close((Correlation(galerkin(kernel), "periodic") @ y)[0, 0], by_matrix)
+    steps = torch.repeat_interleave(torch.eye(16, dtype=torch.float64), 2, dim=0)
+    second = Correlation(fine.kernel(torch.tensor([[[0.0, 0.0, 1.0]]], dtype=torch.float64)), "periodic")
+    doubled = (steps.T / 2 @ second.as_matrix((1, n)) @ steps)[8, 7:10]
+    torch.testing.assert_close(coarse.numbers(doubled[None, None])[0, 0, 2], torch.tensor(2.0).double())
 
 
 def test_stencil_is_its_kernel():
@@ -505,6 +623,18 @@ def test_catalogue_refuses_borrowed_examples(tmp_path, monkeypatch):
         (lambda: Dense(2)(random(2, 2)).solve_shifted(1.0, random(1, 2)), StructureError, "K.T @ K"),
         (lambda: Conv(2)(random(2, 2, 3, 3)).gain((4, 4)), StructureError, "Stencil"),
         (lambda: SymmetricStencil(random(2, 2, 2), "zero").gain((4, 4)), StructureError, "Stencil"),
+        (lambda: Haar(1, 4), StructureError, "1, 2 or 3"),
+        (lambda: Haar(1) @ random(1, 1, 3, 4), ShapeError, "even"),
+        (lambda: LowRank(2, 3), StructureError, "rank=3"),
+        (lambda: Turn(Matrix(random(2, 2)), 2) @ random(1, 2), ShapeError, "more than 2"),
+        (lambda: Graph(1, 3, ((0, 3),), (1.0,)), StructureError, "of_points"),
+        (lambda: Graph.of_points(1, random(4, 2), neighbours=4), StructureError, "fewer"),
+        (lambda: Graph.of_points(1, np.zeros((4, 2)), neighbours=2), StructureError, "one place"),
+        (lambda: GraphGradient.examples()[0][0] @ random(1, 1, 5), ShapeError, "4 points"),
+        (lambda: StencilBasis((0.0,)), StructureError, "positive"),
+        (lambda: StencilBasis((1.0,), "pont"), StructureError, "'point'"),
+        (lambda: StencilBasis((1.0, 1.0)).kernel(random(2, 2, 5, 5)), ShapeError, "three taps"),
+        (lambda: galerkin(random(2, 2, 5)), ShapeError, "width=3"),
     ],
 )
 def test_refusals_name_both_sides(call, error, words):

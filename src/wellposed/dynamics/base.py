@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from math import prod
+from math import isfinite, prod
 from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
-from wellposed.operators import Operator
+from wellposed.errors import StructureError
+from wellposed.operators import Family, Operator
 
 Theta = Mapping[str, Tensor]  # the weights at one time
 State = tuple[Tensor, ...]  # the features, and what moves along with them
@@ -19,11 +20,14 @@ State = tuple[Tensor, ...]  # the features, and what moves along with them
 class Extent(NamedTuple):
     """Where the spectrum of the linearised dynamics lies: in [-real, 0] + i [-imaginary, imaginary].
 
+    With `triangle` only in the triangle of 0 and -real +- i imaginary: what turns faster is damped more.
+
     Units:     one over the units of the time grid
     """
 
     real: float
     imaginary: float
+    triangle: bool = False
 
 
 class Dynamics(ABC):
@@ -131,3 +135,25 @@ class SecondOrder(Partitioned):
     def rate_second(self, theta: Theta, y: Tensor) -> Tensor:
         """Return g(theta, y)."""
         return self.acceleration(theta, y)
+
+
+def check_damping(damping: float) -> None:
+    """Raise StructureError unless a damping takes energy away."""
+    if not (isfinite(damping) and damping >= 0):
+        raise StructureError(
+            "a negative damping feeds energy into the features",
+            given=f"damping={damping}",
+            expected="zero or more",
+            way_out="choose a damping that is not negative",
+        )
+
+
+def check_square(operator: Family) -> None:
+    """Raise StructureError unless operators of this family can be applied one after another."""
+    if operator.shape[0] != operator.channels:
+        raise StructureError(
+            "this dynamics keeps its channels",
+            given=f"{operator}, which makes {operator.shape[0]} channels of {operator.channels}",
+            expected="as many channels out as in",
+            way_out="leave `out` away",
+        )

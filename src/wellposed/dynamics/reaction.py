@@ -9,9 +9,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from wellposed.dynamics.activation import check_activation
-from wellposed.dynamics.base import Extent, SemiLinear, Theta
-from wellposed.dynamics.residual import check_square, double, double_shapes
+from wellposed.dynamics.activation import activate, check_activation
+from wellposed.dynamics.base import Extent, SemiLinear, Theta, check_square
+from wellposed.dynamics.residual import double, double_shapes
+from wellposed.dynamics.symmetric import check_symmetric, symmetric, symmetric_shapes, with_scales
 from wellposed.operators import Conv, Family, Operator, Stencil
 
 
@@ -83,7 +84,115 @@ class Reaction(SemiLinear):
     def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
         """Diffusion by cosines, by Fourier, and by conjugate gradients."""
         return [
+            (cls(Conv(4), Stencil(4), "tanh"), (1, 4, 5, 4)),
+            (cls(Conv(4), Stencil(4, boundary="periodic"), "tanh"), (1, 4, 4, 5)),
+            (cls(Conv(4), Conv(4), "tanh"), (1, 4, 5, 4)),
+        ]
+
+
+@dataclass(frozen=True)
+class SingleReaction(SemiLinear):
+    """One layer reacts, and the operator D that spreads has its kernel for a weight.
+
+        y' = s(S y + b) - D'D y
+
+    Shapes:    S of `operator`, b (channel,), D of `diffusion`; y (batch, channel, *space) -> the same
+    Raises:    StructureError when S changes the number of channels
+    Reference: Haber, Deep neural nets meets O/PDE's, 2019, the diffusion-reaction network
+    """
+
+    operator: Family
+    diffusion: Family
+    activation: str = "relu"
+
+    def __post_init__(self) -> None:
+        check_activation(self.activation)
+        check_square(self.operator)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the features."""
+        return self.operator.channels
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """S, b and D."""
+        return {"S": self.operator.shape, "b": self.operator.shape[:1], "D": self.diffusion.shape}
+
+    def explicit(self, theta: Theta, y: Tensor) -> Tensor:
+        """Return s(S y + b)."""
+        return activate(self.activation, self.operator(theta["S"]) @ y, theta["b"])
+
+    def linear(self, theta: Theta) -> Operator:
+        """D'D."""
+        D = self.diffusion(theta["D"])
+        return D.T @ D
+
+    def extent(self, theta: Theta) -> Extent | None:
+        """Claim nothing: the diffusion is stable for every step, the reaction makes no promise."""
+        return None
+
+    @classmethod
+    def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
+        """Over a plane and over a line."""
+        depthwise = Conv(2, boundary="periodic", depthwise=True, dims=1)
+        return [
             (cls(Conv(2), Stencil(2), "tanh"), (2, 2, 5, 6)),
-            (cls(Conv(2), Stencil(2, boundary="periodic"), "tanh"), (2, 2, 6, 5)),
-            (cls(Conv(2), Conv(2), "tanh"), (1, 2, 5, 4)),
+            (cls(Conv(2, dims=1), depthwise, "tanh"), (2, 2, 7)),
+        ]
+
+
+@dataclass(frozen=True)
+class SymmetricReaction(SemiLinear):
+    """A symmetric double layer reacts with the sign that the published code has, and D spreads.
+
+        y' = +K' s(g norm(K y) + b) - D'D y
+
+    The sign is that which expands: the explicit part alone is not stable (`Parabolic` has the other one).
+
+    Shapes:    K of `operator`, b and g (out channel,), D of `diffusion`;
+               y (batch, channel, *space) -> the same
+    Reference: Haber et al., IMEXnet: a forward stable deep neural network, 2019, and its released code
+    """
+
+    operator: Family
+    diffusion: Family
+    activation: str = "relu"
+    norm: str = "channel"
+
+    def __post_init__(self) -> None:
+        check_symmetric(self.activation, self.norm)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the features."""
+        return self.operator.channels
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """K, b, D, with a norm its scale g."""
+        return {**symmetric_shapes(self.operator, self.norm), "D": self.diffusion.shape}
+
+    def start(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Return small kernels, scales of one, biases of zero."""
+        return with_scales(super().start(generator))
+
+    def explicit(self, theta: Theta, y: Tensor) -> Tensor:
+        """K' s(g norm(K y) + b)."""
+        return symmetric(self.operator, self.activation, self.norm, theta, y)
+
+    def linear(self, theta: Theta) -> Operator:
+        """D'D."""
+        D = self.diffusion(theta["D"])
+        return D.T @ D
+
+    def extent(self, theta: Theta) -> Extent | None:
+        """Claim nothing: the reaction expands."""
+        return None
+
+    @classmethod
+    def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
+        """Over a plane without a norm, and over a line."""
+        depthwise = Conv(2, boundary="periodic", depthwise=True, dims=1)
+        return [
+            (cls(Conv(2), Stencil(2), "tanh", norm="none"), (2, 2, 5, 6)),
+            (cls(Conv(2, dims=1), depthwise, "tanh"), (2, 2, 7)),
         ]

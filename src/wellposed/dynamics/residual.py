@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-import torch
 from torch import Tensor
 
 from wellposed.dynamics.activation import activate, check_activation
-from wellposed.dynamics.base import Extent, FirstOrder, Theta
-from wellposed.errors import StructureError
+from wellposed.dynamics.base import Extent, FirstOrder, Theta, check_square
+from wellposed.dynamics.normalise import channel_norm
 from wellposed.operators import Conv, Dense, Family
 
 
@@ -56,7 +55,50 @@ class Residual(FirstOrder):
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
         """Over a plane and without space."""
-        return [(cls(Conv(2), "tanh"), (2, 2, 5, 6)), (cls(Dense(3), "tanh"), (2, 3))]
+        return [(cls(Conv(4), "tanh"), (1, 4, 5, 4)), (cls(Dense(4), "tanh"), (2, 4))]
+
+
+@dataclass(frozen=True)
+class SingleResidual(FirstOrder):
+    """Move by one layer.
+
+        y' = s(K y + b)
+
+    Claims no stability: the eigenvalues of K may lie anywhere.
+
+    Shapes:    K of the family, b (channel,); y (batch, channel, *space) -> the same
+    Raises:    StructureError when K changes the number of channels
+    Reference: Haber and Ruthotto, Stable architectures for deep neural networks, 2017, arXiv:1705.03341, 2.1
+    """
+
+    operator: Family
+    activation: str = "tanh"
+
+    def __post_init__(self) -> None:
+        check_activation(self.activation)
+        check_square(self.operator)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the features."""
+        return self.operator.channels
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """K and b."""
+        return {"K": self.operator.shape, "b": self.operator.shape[:1]}
+
+    def rate(self, theta: Theta, y: Tensor) -> Tensor:
+        """Return s(K y + b)."""
+        return activate(self.activation, self.operator(theta["K"]) @ y, theta["b"])
+
+    def extent(self, theta: Theta) -> Extent | None:
+        """Claim nothing."""
+        return None
+
+    @classmethod
+    def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
+        """Over a plane and without space."""
+        return [(cls(Conv(2)), (2, 2, 5, 6)), (cls(Dense(3)), (2, 3))]
 
 
 def double_shapes(operator: Family) -> dict[str, tuple[int, ...]]:
@@ -67,23 +109,4 @@ def double_shapes(operator: Family) -> dict[str, tuple[int, ...]]:
 def double(operator: Family, activation: str, theta: Theta, y: Tensor) -> Tensor:
     """K2 s(norm(K1 y) + b)."""
     K1, K2 = operator(theta["K1"]), operator(theta["K2"])
-    return K2 @ activate(activation, norm(K1 @ y), theta["b"])
-
-
-def norm(u: Tensor) -> Tensor:
-    """Return u / sqrt(mean over the channels of u^2 + 1/1000): no state, and no place sees another.
-
-    Shapes:    u (batch, channel, *space) -> the same
-    """
-    return u * torch.rsqrt(u.square().mean(1, keepdim=True) + 1e-3)
-
-
-def check_square(operator: Family) -> None:
-    """Raise StructureError unless operators of this family can be applied one after another."""
-    if operator.shape[0] != operator.channels:
-        raise StructureError(
-            "a double convolution keeps its channels",
-            given=f"{operator}, which makes {operator.shape[0]} channels of {operator.channels}",
-            expected="as many channels out as in",
-            way_out="leave `out` away",
-        )
+    return K2 @ activate(activation, channel_norm(K1 @ y), theta["b"])

@@ -1,8 +1,33 @@
 """Integrators: one step of an initial value problem, and how large it may be."""
 
-from wellposed.integrators.base import Integrator, Invertible, Shear, Update
+from wellposed.integrators.base import Integrator, Invertible, Shear, Step, Update
 from wellposed.integrators.euler import Euler
 from wellposed.integrators.imex import IMEX
+from wellposed.integrators.implicit import Implicit, ImplicitEuler, ImplicitMidpoint
 from wellposed.integrators.leapfrog import Leapfrog
+from wellposed.integrators.multistep import AB2, AB3, AdamsBashforth, Midpoint
+from wellposed.integrators.runge_kutta import RK4, Heun, RungeKutta
+from wellposed.integrators.verlet import SymplecticEuler, Verlet
 
-__all__ = ["IMEX", "Euler", "Integrator", "Invertible", "Leapfrog", "Shear", "Update"]
+__all__ = [
+    "AB2",
+    "AB3",
+    "IMEX",
+    "RK4",
+    "AdamsBashforth",
+    "Euler",
+    "Heun",
+    "Implicit",
+    "ImplicitEuler",
+    "ImplicitMidpoint",
+    "Integrator",
+    "Invertible",
+    "Leapfrog",
+    "Midpoint",
+    "RungeKutta",
+    "Shear",
+    "Step",
+    "SymplecticEuler",
+    "Update",
+    "Verlet",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -75,16 +75,25 @@ class Shear:
         return replace(self, r=later.c * self.r + later.r, c=later.c * self.c)
 
 
+class Step(NamedTuple):
+    """Updates of one step, and the places in it, from 0 to 1, where theta(t) is sampled."""
+
+    nodes: tuple[float, ...]
+    updates: Sequence[Update | Shear]
+
+
 class Integrator(ABC):
     """One step of length h, as updates of the state.
 
     `needs` is the structure of the dynamics, `order` that of the error, `nodes` are the places in the step,
-    from 0 to 1, where theta(t) is sampled: `samples` of an update count them.
+    from 0 to 1, where theta(t) is sampled: `samples` of an update count them. A method of several steps
+    keeps `past` members more in its state, and its `grid` begins with steps of another kind.
     """
 
     needs: ClassVar[type[Dynamics]]
     order: ClassVar[int]
     nodes: ClassVar[tuple[float, ...]]
+    past: ClassVar[int] = 0
 
     @abstractmethod
     def updates(self, f: Any, h: float) -> Sequence[Update | Shear]:
@@ -104,6 +113,17 @@ class Integrator(ABC):
     def examples(cls) -> Sequence[Self]:
         """Integrators of this kind."""
 
+    def grid(self, f: Any, spans: Sequence[float]) -> list[Step]:
+        """Return the steps of a whole grid, `spans` long.
+
+        Raises:    StructureError when the method needs steps of one length
+        """
+        return [Step(self.nodes, self.updates(f, h)) for h in spans]
+
+    def open(self, f: Dynamics, y: Tensor) -> State:
+        """Return the state of features at rest, with a past of zero."""
+        return (*f.open(y), *(torch.zeros_like(y) for _ in range(self.past)))
+
     def step(self, f: Dynamics, thetas: Thetas, h: float, s: State) -> State:
         """Return the state after one step, theta given at each of `nodes`."""
         for update in self.updates(f, h):
@@ -112,13 +132,18 @@ class Integrator(ABC):
 
     def bound(self, extent: Extent) -> float:
         """Return the largest h for which h times the extent lies where no solution grows."""
-        return reach(self.growth, extent.real, extent.imaginary)
+        return reach(self.growth, *extent)
+
+    @classmethod
+    def fits(cls, f: Dynamics) -> bool:
+        """Whether the dynamics has the structure that is needed."""
+        return isinstance(f, cls.needs)
 
     def check(self, f: Dynamics) -> None:
         """Raise StructureError unless the dynamics has the structure that is needed."""
-        if not isinstance(f, self.needs):
+        if not self.fits(f):
             name, kind = type(self).__name__, type(f).__name__
-            ways = sorted(other.__name__ for other in _below(Integrator) if isinstance(f, other.needs))  # type: ignore[type-abstract]
+            ways = sorted(other.__name__ for other in _below(Integrator) if other.fits(f))  # type: ignore[type-abstract]
             raise StructureError(
                 f"{name} needs a {self.needs.__name__} dynamics",
                 given=f"{kind}, which is not one",
@@ -137,6 +162,31 @@ class Invertible(Integrator):
     def updates(self, f: Any, h: float) -> Sequence[Shear]:
         """Return the shears."""
         return self.shears(f, h)
+
+
+def check_uniform(name: str, spans: Sequence[float]) -> None:
+    """Raise StructureError unless all steps are as long."""
+    if max(spans) > min(spans) * (1 + 1e-9):
+        raise StructureError(
+            f"{name} needs steps of one length",
+            given=f"steps from {min(spans):.4g} to {max(spans):.4g}",
+            expected="a uniform grid: its coefficients are those of equal steps",
+            way_out="give a number of steps, or take RK4 on a graded grid",
+        )
+
+
+def roots_modulus(coefficients: Sequence[Tensor]) -> Tensor:
+    """Return the largest modulus of the roots of x^n + c_1 x^(n-1) + ... + c_n, for every entry.
+
+    Shapes:    each coefficient (*any), complex -> (*any), real
+    """
+    like = sum(coefficients[1:], coefficients[0])
+    c = torch.stack([value.expand_as(like) for value in coefficients], dim=-1)
+    n = c.shape[-1]
+    companion = torch.zeros(*c.shape[:-1], n, n, dtype=c.dtype)
+    companion[..., 0, :] = -c
+    companion[..., torch.arange(1, n), torch.arange(n - 1)] = 1
+    return torch.linalg.eigvals(companion).abs().amax(-1)
 
 
 def _below(kind: type[Integrator]) -> Iterator[type[Integrator]]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from math import exp
 from typing import Self
 
-import torch
 from torch import Tensor
 
 from wellposed.dynamics import SecondOrder, State
 from wellposed.integrators.base import Invertible, Shear, Thetas
+from wellposed.integrators.verlet import two_roots
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,8 @@ class Leapfrog(Invertible):
         ]
 
     def growth(self, z: Tensor) -> Tensor:
-        """Larger modulus of the two roots of x^2 - 2 m x + 1, m = 1 + z^2 / 2: what a step multiplies by."""
-        m = 1 + z.square() / 2
-        root = (m.square() - 1).sqrt()
-        return torch.maximum((m + root).abs(), (m - root).abs())
+        """Larger modulus of the two roots of x^2 - (2 + z^2) x + 1."""
+        return two_roots(z)
 
     @classmethod
     def examples(cls) -> Sequence[Self]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -75,9 +76,7 @@ def memory(rule: BackwardRule, *, steps: tuple[int, int] = (2, 8), allowed: floa
 
 def _print_growth(module: str, kind: str, steps: int) -> None:
     """Print in MB by how much a stage with this rule raises the peak (in a process of its own)."""
-    import resource
     from importlib import import_module
-    from pathlib import Path as File
 
     from wellposed.dynamics import Hyperbolic
     from wellposed.integrators import Leapfrog
@@ -88,6 +87,12 @@ def _print_growth(module: str, kind: str, steps: int) -> None:
     stage = Stage(Hyperbolic(Dense(2)), Leapfrog(), time=1.0, steps=steps, backward=rule)
     stage(torch.randn(8, 2, requires_grad=True)).sum().backward()  # loads what torch loads on first use
     y = torch.randn(2**21, 2, requires_grad=True)
-    before = int(File("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+    before = _kilobytes("VmRSS")
     stage(y).sum().backward()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10 - before)
+    print((_kilobytes("VmHWM") - before) / 2**10)
+
+
+def _kilobytes(entry: str) -> float:
+    """Read what the kernel says of this process: resource.getrusage would tell the peak of its parent too."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith(entry)))

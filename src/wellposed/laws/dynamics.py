@@ -67,6 +67,9 @@ def spectrum(f: Dynamics, shape: Shape, *, seed: int = 0, allowed: float = 1e-6)
             -roots.real.min() - extent.real,
             roots.real.max(),
         ]
+        if extent.triangle:
+            slope = extent.imaginary / extent.real
+            outside.append((roots.imag.abs() + slope * roots.real).max() / max(slope, 1.0))
         miss = max(0.0, *(float(value) for value in outside))
         sides = f"an eigenvalue lies {miss:.3g} outside", f"the extent is {extent}"
         # A double eigenvalue of zero is only known to the root of eps.

@@ -79,7 +79,7 @@ class Network(Part):
             return [(cls(Opening(2, 4), *waves, Classify(4, classes=2), spacing={"depth_m": 5.0}), (3, 2))]
 
     def _runs(self) -> Iterator[list[nn.Module]]:
-        """Neighbouring stages whose states have as many members, and every other part alone."""
+        """Neighbouring stages whose states have as many members and no past, and every other part alone."""
         for k, run in groupby(enumerate(self.parts), _kind):
             del k
             yield [part for _, part in run]
@@ -87,4 +87,6 @@ class Network(Part):
 
 def _kind(numbered: tuple[int, nn.Module]) -> tuple[str, int]:
     place, part = numbered
-    return ("run", part.dynamics.members) if isinstance(part, Stage) else ("part", place)
+    if isinstance(part, Stage) and part.integrator.past == 0:
+        return "run", part.dynamics.members
+    return "part", place

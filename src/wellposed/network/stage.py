@@ -11,11 +11,12 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor
 
-from wellposed.backward import Backprop, BackwardRule, March, Reversed, Updates, merge
+from wellposed.backward import Backprop, BackwardRule, March, Reversed, merge
+from wellposed.backward.base import Updates
 from wellposed.control import Control
 from wellposed.dynamics import Dynamics, Extent, Hyperbolic, Parabolic, Reaction, Theta
 from wellposed.errors import StepError, StructureError
-from wellposed.integrators import IMEX, Euler, Integrator, Leapfrog
+from wellposed.integrators import IMEX, Euler, Integrator, Leapfrog, Step
 from wellposed.network.part import Part, seeded
 from wellposed.operators import Conv, Stencil
 
@@ -54,8 +55,9 @@ class Stage(Part):
         self.takes = self.gives = dynamics.channels
         integrator.check(dynamics)
         self.spans, self.bound = _spans(time, steps), bound
-        self.times, self.samples = _sample(integrator, self.spans)
-        self.updates = _updates(dynamics, integrator, self.spans, self.samples)
+        grid = integrator.grid(dynamics, self.spans)
+        self.times, self.samples = _sample(grid, self.spans)
+        self.updates = _updates(grid, self.samples)
         self.rule.check(self.updates)
         self.control = control or Control.constant(dynamics.start(), self.times)
         _check_control(dynamics, self.control)
@@ -130,7 +132,7 @@ def flow(stages: Sequence[Stage], y: Tensor) -> Tensor:
 
     Stages by the same rule are one march, so that `Reversed` keeps one state for all of them.
     """
-    s = stages[0].dynamics.open(_channels_last(y))
+    s = stages[0].integrator.open(stages[0].dynamics, _channels_last(y))
     *runs, last = [
         (rule, reduce(March.then, [stage.march() for stage in group]))
         for rule, group in groupby(stages, key=lambda stage: stage.rule)
@@ -158,24 +160,24 @@ def _spans(time: float, steps: int | Sequence[float]) -> list[float]:
     return [time * length / sum(lengths) for length in lengths]
 
 
-def _sample(integrator: Integrator, spans: Sequence[float]) -> tuple[list[float], Samples]:
+def _sample(grid: Sequence[Step], spans: Sequence[float]) -> tuple[list[float], Samples]:
     """Return the times at which theta(t) is sampled, each once, and those that each step takes."""
     places: dict[float, int] = {}
     starts = accumulate(spans, initial=0.0)
     samples = [
-        tuple(places.setdefault(start + node * h, len(places)) for node in integrator.nodes)
-        for start, h in zip(starts, spans, strict=False)
+        tuple(places.setdefault(start + node * h, len(places)) for node in step.nodes)
+        for start, h, step in zip(starts, spans, grid, strict=False)
     ]
     return list(places), samples
 
 
-def _updates(f: Dynamics, integrator: Integrator, spans: Sequence[float], samples: Samples) -> Updates:
+def _updates(grid: Sequence[Step], samples: Samples) -> Updates:
     """Return the updates of all steps, counting the samples of the whole stage."""
     return merge(
         [
             update.taking(tuple(places[k] for k in update.samples))
-            for h, places in zip(spans, samples, strict=True)
-            for update in integrator.updates(f, h)
+            for step, places in zip(grid, samples, strict=True)
+            for update in step.updates
         ]
     )
 

@@ -22,6 +22,7 @@ class Operator(ABC):
         K.T               its exact adjoint, <K y, z> = <y, K.T z>; K.T.T is K
         K + L, c * K      operators
         K @ L             an operator; K.T @ K is `Normal` and knows `solve_shifted`
+        K - K.T           is `Skew`, whose adjoint is its negative
 
     A subclass says how it and its adjoint act, how large it is at most, and shows small examples.
     One that is its own adjoint says `symmetric`; one whose K'K is easy to invert names a `solver`.
@@ -46,6 +47,10 @@ class Operator(ABC):
     @abstractmethod
     def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
         """Small seeded operators in float64, each with a shape (batch, channel, *space) that it acts on."""
+
+    def skew_norm(self) -> float:
+        """Return an upper bound of |K - K'| for every size of the space; a subclass may know a lower one."""
+        return 2 * self.norm()
 
     @property
     def symmetric(self) -> bool:
@@ -95,7 +100,11 @@ class Operator(ABC):
         return Sum(self, other) if isinstance(other, Operator) else NotImplemented
 
     def __sub__(self, other: Operator) -> Operator:
-        return self + -1.0 * other if isinstance(other, Operator) else NotImplemented
+        from wellposed.operators.skew import Skew
+
+        if not isinstance(other, Operator):
+            return NotImplemented
+        return Skew(self) if isinstance(other, Adjoint) and other.of is self else self + -1.0 * other
 
     def __mul__(self, factor: float | Tensor) -> Operator:
         return Scaled(self, factor) if isinstance(factor, int | float | Tensor) else NotImplemented

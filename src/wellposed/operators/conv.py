@@ -14,7 +14,7 @@ from wellposed.errors import StructureError
 from wellposed.operators.base import Operator, check_channels
 from wellposed.operators.boundary import Widths, check_boundary, extend, fold
 from wellposed.operators.family import Family, check_positive
-from wellposed.operators.norms import correlation_norm
+from wellposed.operators.norms import correlation_norm, skew_norm
 from wellposed.operators.solve import ConjugateGradients, Fourier, Solver
 
 CORRELATE: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -62,6 +62,10 @@ class Correlation(Operator):
     def norm(self) -> float:
         """Return an upper bound for every size; see `norms.correlation_norm` for what is guaranteed."""
         return correlation_norm(self.kernel.detach(), self.boundary, self.depthwise, self._plain)
+
+    def skew_norm(self) -> float:
+        """Return an upper bound for every size; see `norms.skew_norm`."""
+        return skew_norm(self.kernel.detach(), self.boundary, self.depthwise, self._plain)
 
     @property
     def dims(self) -> int:

@@ -37,6 +37,11 @@ class Matrix(Operator):
         """Return the largest singular value, exact up to rounding."""
         return float(torch.linalg.matrix_norm(self.kernel.detach().double(), 2))
 
+    def skew_norm(self) -> float:
+        """Return the largest singular value of K - K', exact up to rounding."""
+        kernel = self.kernel.detach().double()
+        return float(torch.linalg.matrix_norm(kernel - kernel.T, 2))
+
     @property
     def solver(self) -> Solver:
         """Factorise a matrix of channels by channels."""

@@ -45,6 +45,26 @@ def correlation_norm(
     return min(inside * sqrt(2) ** mixed, max(inside, *edges))
 
 
+def skew_norm(kernel: Tensor, boundary: str, depthwise: bool, build: Callable[[Tensor], Operator]) -> float:
+    """Return an upper bound of |K - K'|, whatever the size of the space; at most 2 |K|.
+
+    Inside K - K' correlates with the kernel less its mirror image: the bound of `symbol_norm`. A periodic
+    boundary has no edge, and a zero one cuts a piece out of the endless space. At a reflecting edge, and for
+    even widths, it is raised to the Lanczos bounds on small spaces, as in `correlation_norm`.
+    """
+    twice = 2 * correlation_norm(kernel, boundary, depthwise, build)
+    widths = kernel.shape[2:]
+    if any(width % 2 == 0 for width in widths):
+        return twice
+    mirrored = kernel.flip(tuple(range(2, kernel.ndim)))
+    inside = symbol_norm(kernel - (mirrored if depthwise else mirrored.transpose(0, 1)), depthwise)
+    if boundary != "reflecting" or inside == 0.0:
+        return min(twice, inside) if boundary != "reflecting" else twice
+    K = build(kernel)
+    shapes = ((kernel.shape[0], *space) for space in _small_spaces(kernel))
+    return min(twice, max(inside, *(lanczos_norm(K - K.T, shape, kernel) for shape in shapes)))
+
+
 def symbol_norm(kernel: Tensor, depthwise: bool) -> float:
     """Return an upper bound of the symbol's largest singular value over all frequencies.
 

@@ -129,6 +129,18 @@ def write_project(project: Project, path: str | Path) -> None:
         partial.write_text(HEAD + tomlkit.dumps(relative.model_dump(mode="json")), encoding="utf-8")
 
 
+def settings(project: Project) -> dict[str, Any]:
+    """Every setting by a name that a user knows it by."""
+    tables = project.model_dump(mode="json")
+    survey = {"survey" if key == "file" else key: value for key, value in tables["survey"].items()}
+    horizons = {
+        f"{'picks' if key == 'picks' else key + ' of picks'} {n}": value
+        for n, table in enumerate(tables["horizons"], 1)
+        for key, value in table.items()
+    }
+    return {**survey, **horizons, **tables["run"]}
+
+
 def with_paths(project: Project, change: Any) -> Project:
     """The same project with `change` applied to its paths."""
     survey = project.survey.model_copy(update={"file": change(project.survey.file)})

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wellposed.errors import SurveyError
+from wellposed.errors import FileError, SurveyError
 from wellposed.project.config import PickFile, Project
 from wellposed.seismic.picks import Picks, different_names, read_picks
 
@@ -28,6 +28,13 @@ def open_survey(project: Project) -> Volume:
     s = project.survey
     inline = None if s.inline_byte == "auto" else s.inline_byte
     crossline = None if s.crossline_byte == "auto" else s.crossline_byte
+    if not s.file.exists():
+        raise FileError(
+            "the survey file does not exist",
+            given=str(s.file),
+            expected="the SEG-Y file of this project",
+            way_out="check the path; of a run that was moved, mend [survey] file in its project.toml",
+        )
     volume = open_volume(s.file, inline_byte=inline, crossline_byte=crossline)
     if volume.survey.shape[2] < FEWEST:
         raise SurveyError(

@@ -63,7 +63,7 @@ def _interpret(
         if run.finished:
             say(f"{out} is finished already: see {run.path('report.html')}")
             return run
-        say(f"{volume.survey.describe()}; {len(horizons)} horizons; {expected}")
+        say(f"{volume.survey.describe()}; horizons: {len(horizons)}; {expected}")
         _predict(run, volume, horizons, say)
         _report(run, volume, horizons, notes)
         shutil.rmtree(run.path(CACHE), ignore_errors=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from wellposed.atomic import written_whole
 from wellposed.errors import FileError, RunError
-from wellposed.project.config import Project, read_project, write_project
+from wellposed.project.config import Project, read_project, settings, write_project
 
 if TYPE_CHECKING:
     from wellposed.project.evaluate import Result
@@ -232,12 +232,12 @@ def _begun_anew(folder: Path) -> bool:
 
 def _differences(run: Run, project: Project) -> list[str]:
     """What the command asks now and asked then; thread numbers count, because results depend on them."""
-    then, now = run.project.model_dump(mode="json"), project.model_dump(mode="json")
+    then, now = settings(run.project), settings(project)
     out = [
-        f"{key} {then[key]} then, {now[key]} now" for key in ("horizons", "survey") if then[key] != now[key]
+        f"{key} {then.get(key, 'not told')} then, {now.get(key, 'not told')} now"
+        for key in {**then, **now}
+        if then.get(key) != now.get(key)
     ]
-    budget = [(k, then["run"][k], now["run"][k]) for k in then["run"] if then["run"][k] != now["run"][k]]
-    out += [f"{k} {a} then, {b} now" for k, a, b in budget]
     if not out and run.record["inputs"] != inputs(project):
         out.append("the survey or the picks have changed since")
     return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ Array = NDArray[np.float32]
 COLUMNS = "inline,crossline,x,y,twt_ms,twt_std_ms,twt_p10_ms,twt_p90_ms,probability".split(",")
 GRIDS = COLUMNS[4:]
 DIMS = ("inline", "crossline", "place")
-MEANING = "probability[i, x, k] is that of first_ms[i, x] + k step_ms, given that the horizon exists"
+MEANING = "density[i, x, k] is that of first_ms[i, x] + k step_ms, given that the horizon exists"
 LEAST_PROBABILITY = 0.5  # of existing on a trace: below it the horizon is said to be absent
 
 
@@ -54,7 +54,7 @@ class Density:
             group.attrs.update({"step_ms": self.step_ms, "units": "ms", "positive": "down", "time": MEANING})
             chunks = (min(lines, 64), min(self.probability.shape[1], 64), size)
             density = self.probability.astype(np.float32)
-            group.create_array("probability", data=density, chunks=chunks, dimension_names=DIMS)
+            group.create_array("density", data=density, chunks=chunks, dimension_names=DIMS)
             group.create_array("first_ms", data=self.first_ms, dimension_names=DIMS[:2])
             for name in DIMS[:2] if survey is not None else ():
                 group.create_array(name, data=getattr(survey, name), dimension_names=[name])
@@ -69,18 +69,18 @@ class Density:
 
         try:
             group = zarr.open_group(str(path), mode="r")
-            first, probability = np.asarray(group["first_ms"]), np.asarray(group["probability"])
+            first, probability = np.asarray(group["first_ms"]), np.asarray(group["density"])
             return cls(first, float(group.attrs["step_ms"]), probability)
         except (OSError, KeyError) as e:
             raise FileError(
                 f"{Path(path).name} cannot be read as a density",
                 given=f"{path}: {e}",
-                expected="a Zarr group with first_ms, probability and step_ms",
+                expected="a Zarr group with first_ms, density and step_ms",
                 way_out="name a folder of a run's folder surfaces/",
             ) from e
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Horizon:
     """A horizon on every trace of a survey; not a number where it is absent.
 
@@ -97,12 +97,18 @@ class Horizon:
     twt_p10_ms: Floats
     twt_p90_ms: Floats
     probability: Floats
-    density: Density | None = field(default=None, repr=False)
+    density: Density | None = None
 
     @property
     def exists(self) -> NDArray[np.bool_]:
         """Traces of the file on which the horizon is at least as likely to exist as not."""
         return self.survey.exists & np.isfinite(self.twt_ms) & (self.probability >= LEAST_PROBABILITY)
+
+    def __repr__(self) -> str:
+        traces = f"{int(self.exists.sum())} of {int(self.survey.exists.sum())} traces"
+        times = self.twt_ms[self.exists]
+        range_ms = f", {times.min():.0f} to {times.max():.0f} ms" if times.size else ""
+        return f"<Horizon {self.name} on {traces} of {self.survey.name}{range_ms}>"
 
     def write_csv(self, path: str | Path) -> None:
         """Write a row for each trace on which the horizon exists.

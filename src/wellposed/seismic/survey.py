@@ -14,7 +14,7 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Survey:
     """The grid of a survey: labels of its lines, place of its traces in the file, time axis.
 
@@ -102,6 +102,9 @@ class Survey:
         known = [s[np.isfinite(s) & (s > 0)] for s in steps]
         sizes = [float(np.median(s)) for s in known if s.size]
         return min(sizes) if sizes else float("nan")
+
+    def __repr__(self) -> str:
+        return f"<Survey {self.name}: {self.describe()}>"
 
     def describe(self) -> str:
         """One line about the grid and the time axis."""

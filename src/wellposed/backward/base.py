@@ -1,0 +1,116 @@
+"""A march of updates, and what a rule that finds its derivative promises. Knows no differential equation."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from wellposed.dynamics import State, Theta
+from wellposed.integrators import Shear, Update
+
+Updates = Sequence[Update | Shear]
+
+
+class March(NamedTuple):
+    """Updates one after another, and the samples of theta(t) that they take.
+
+    The weights are an argument of every update, never closed over: a rule that differentiates by what it is
+    given cannot miss them, not under `torch.func` either.
+    """
+
+    thetas: tuple[Theta, ...]
+    updates: Updates
+
+    def then(self, later: March) -> March:
+        """Return this march followed by another."""
+        place = len(self.thetas)
+        moved = [update.taking(tuple(k + place for k in update.samples)) for update in later.updates]
+        return March(self.thetas + later.thetas, merge([*self.updates, *moved]))
+
+    def seen(self) -> March:
+        """Return this march without the last shears of members that the features no longer see."""
+        updates = list(self.updates)
+        while updates and isinstance(updates[-1], Shear) and updates[-1].member > 0:
+            updates.pop()
+        return March(self.thetas, updates)
+
+
+def merge(updates: Updates) -> list[Update | Shear]:
+    """Return the same march with neighbours that move one member by one u made one shear."""
+    merged: list[Update | Shear] = []
+    for update in updates:
+        last = merged[-1] if merged else None
+        both = last.then(update) if isinstance(last, Shear) and isinstance(update, Shear) else None
+        if both is None:
+            merged.append(update)
+        else:
+            merged[-1] = both
+    return merged
+
+
+class BackwardRule(ABC):
+    """How a march is run so that it can be differentiated."""
+
+    exact: ClassVar[bool]  # whether the derivative is that of the discrete march
+
+    @abstractmethod
+    def check(self, updates: Updates) -> None:
+        """Raise StructureError where the rule cannot differentiate these updates."""
+
+    @abstractmethod
+    def run(self, march: March, s: State) -> State:
+        """Return the state at the end of the march."""
+
+    @classmethod
+    @abstractmethod
+    def examples(cls) -> Sequence[Self]:
+        """Rules of this kind."""
+
+
+class Plan(NamedTuple):
+    """A march without its weights, which autograd only sees where they are arguments."""
+
+    names: Sequence[tuple[str, ...]]  # of the weights of each sample
+    updates: Updates
+    members: int
+
+    def places(self, update: Update | Shear) -> list[int]:
+        """Return where the weights of an update stand among all that are given."""
+        starts = [0]
+        for names in self.names:
+            starts.append(starts[-1] + len(names))
+        return [place for k in update.samples for place in range(starts[k], starts[k + 1])]
+
+    def thetas(self, update: Update | Shear, values: Sequence[Tensor]) -> list[Theta]:
+        """Return the weights of an update from those at its `places`."""
+        rest = iter(values)
+        return [{name: next(rest) for name in self.names[k]} for k in update.samples]
+
+
+def plan_of(march: March, members: int) -> tuple[Plan, list[Tensor]]:
+    """Return a march without its weights, and the weights in a row."""
+    flat = [value for theta in march.thetas for value in theta.values()]
+    return Plan([tuple(theta) for theta in march.thetas], march.updates, members), flat
+
+
+def fresh(s: State, given: Sequence[Tensor]) -> State:
+    """Return the state, views in place of tensors that were given: a function must not hand those back."""
+    return tuple(a.view_as(a) if any(a is b for b in given) else a for a in s)
+
+
+def precision(like: Tensor) -> Callable[[], Any]:
+    """Return a context that restores the autocast of now."""
+    device = like.device.type
+    enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
+
+    @contextmanager
+    def restored() -> Iterator[None]:
+        with torch.autocast(device, dtype=dtype, enabled=enabled):
+            yield
+
+    return restored

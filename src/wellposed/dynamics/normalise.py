@@ -1,0 +1,37 @@
+"""Norms without state, by name: they act at each place alone, over its channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from wellposed.errors import StructureError, close_match
+
+
+def channel_norm(u: Tensor) -> Tensor:
+    """Return u / sqrt(mean over the channels of u^2 + 1/1000): no state, and no place sees another.
+
+    Its derivative has the eigenvalues 1 / r and, along u, 0.001 / r^3 at a place of root mean square r: no
+    norm bounds it near features of zero, and a dynamics with it claims no stability.
+
+    Shapes:    u (batch, channel, *space) -> the same
+    Reference: Ruthotto and Haber, Deep neural networks motivated by PDEs, 2018, arXiv:1804.04272, eq. 9
+    """
+    return u * torch.rsqrt(u.square().mean(1, keepdim=True) + 1e-3)
+
+
+NORMS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda u: u, "channel": channel_norm}
+
+
+def check_norm(name: str) -> None:
+    """Raise StructureError unless this is the name of a norm."""
+    if name not in NORMS:
+        near = close_match(name, NORMS)
+        raise StructureError(
+            "no norm of this name",
+            given=f"norm={name!r}",
+            expected=", ".join(NORMS),
+            way_out=f"write {near!r}" if near else "choose one of them",
+        )
