@@ -6,7 +6,7 @@ Each returns how far the object is from its law, and raises LawError naming both
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
+from math import inf, sin
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ def moving(f: Dynamics, *, seed: int = 0, scale: float = 0.3) -> Path:
         }
 
     a, b = ends(), ends()
-    return lambda t: {name: a[name] + torch.tensor(t).sin() * b[name] for name in a}
+    return lambda t: {name: a[name] + sin(t) * b[name] for name in a}
 
 
 def structure(f: Dynamics, shape: Shape, *, seed: int = 0, allowed: float = 1e-12) -> float:

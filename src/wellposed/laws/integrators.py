@@ -113,7 +113,7 @@ def step_bound(
 
 @lru_cache(maxsize=64)
 def _reference(f: Dynamics, shape: Shape, seed: int) -> tuple[float, Tensor, float]:
-    """Return a time, the features then (extrapolated), and an error above which they can tell that of others."""
+    """Return a time, the features then, extrapolated, and the error above which they can tell others'."""
     path, s = moving(f, seed=seed), f.open(draw(shape, seed))
     time = min(1.0, 8.0 / f.linear(path(0.0)).norm()) if isinstance(f, SemiLinear) else 1.0
     coarse, fine = (_runge_kutta(f, path, s, time, steps) for steps in (256, 512))
