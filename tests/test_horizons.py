@@ -194,7 +194,7 @@ def test_xarray_opens_the_density_with_its_lines(tmp_path):
     first = horizon()
     first.density.write_zarr(tmp_path / "top.zarr", first.survey)
     found = xarray.open_zarr(tmp_path / "top.zarr", consolidated=False)
-    assert found["probability"].dims == ("inline", "crossline", "place")
+    assert found["density"].dims == ("inline", "crossline", "place")
     assert found["inline"].values.tolist() == first.survey.inline.tolist()
     assert found.attrs["step_ms"] == first.density.step_ms
 

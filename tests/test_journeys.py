@@ -437,7 +437,7 @@ def test_a_run_interrupted_before_a_surface_was_written_ends_in_the_same_bits(fi
     monkeypatch.setattr(job, "write_surface", interrupted)
     assert command(*words, tmp_path / "again") == 130
     assert command(*words, tmp_path / "again") == 0
-    for name in ("top.csv", "top.zarr/probability/c/0/0/0"):
+    for name in ("top.csv", "top.zarr/density/c/0/0/0"):
         a, b = ((tmp_path / out / "surfaces" / name).read_bytes() for out in ("whole", "again"))
         assert a == b
 
