@@ -40,11 +40,6 @@ class Antisymmetric(FirstOrder):
         check_square(self.operator)
         check_damping(self.damping)
 
-    @property
-    def channels(self) -> int:
-        """Channels of the features."""
-        return self.operator.channels
-
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """K and b."""
         return {"K": self.operator.shape, "b": self.operator.shape[:1]}

@@ -39,11 +39,12 @@ class Dynamics(ABC):
     """
 
     members: ClassVar[int]  # tensors in a state
+    operator: Family  # that acts on the features first
 
     @property
-    @abstractmethod
     def channels(self) -> int:
         """Channels of the features that it moves."""
+        return self.operator.channels
 
     @abstractmethod
     def shapes(self) -> dict[str, tuple[int, ...]]:

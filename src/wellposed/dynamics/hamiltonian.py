@@ -38,11 +38,6 @@ class Hamiltonian(Partitioned):
         check_square(self.operator)
         check_damping(self.damping)
 
-    @property
-    def channels(self) -> int:
-        """Channels of the features."""
-        return self.operator.channels
-
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """K and b."""
         return {"K": self.operator.shape, "b": self.operator.shape[:1]}
@@ -89,11 +84,6 @@ class DoubleHamiltonian(Partitioned):
     def __post_init__(self) -> None:
         check_symmetric(self.activation, self.norm)
         check_damping(self.damping)
-
-    @property
-    def channels(self) -> int:
-        """Channels of the features."""
-        return self.operator.channels
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """K1, b1, K2, b2, with a norm the scales g1 and g2."""

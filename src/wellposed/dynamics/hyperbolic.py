@@ -38,11 +38,6 @@ class Hyperbolic(SecondOrder):
         check_symmetric(self.activation, self.norm)
         check_damping(self.damping)
 
-    @property
-    def channels(self) -> int:
-        """Channels of the features."""
-        return self.operator.channels
-
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """K and b, with a norm its scale g."""
         return symmetric_shapes(self.operator, self.norm)

@@ -34,11 +34,6 @@ class Parabolic(FirstOrder):
     def __post_init__(self) -> None:
         check_symmetric(self.activation, self.norm)
 
-    @property
-    def channels(self) -> int:
-        """Channels of the features."""
-        return self.operator.channels
-
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """K and b, with a norm its scale g."""
         return symmetric_shapes(self.operator, self.norm)

@@ -33,11 +33,6 @@ class Plain(FirstOrder):
         check_activation(self.activation)
         check_square(self.operator)
 
-    @property
-    def channels(self) -> int:
-        """Channels of the features."""
-        return self.operator.channels
-
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """K and b."""
         return {"K": self.operator.shape, "b": self.operator.shape[:1]}
@@ -75,11 +70,6 @@ class OuterResidual(FirstOrder):
     def __post_init__(self) -> None:
         check_activation(self.activation)
         check_square(self.operator)
-
-    @property
-    def channels(self) -> int:
-        """Channels of the features."""
-        return self.operator.channels
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """K1, K2 and b."""

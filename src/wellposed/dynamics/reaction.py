@@ -40,11 +40,6 @@ class Reaction(SemiLinear):
         check_activation(self.activation)
         check_square(self.operator)
 
-    @property
-    def channels(self) -> int:
-        """Channels of the features."""
-        return self.operator.channels
-
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """K1, K2, b and d."""
         return {**double_shapes(self.operator), "d": self.diffusion.shape}
@@ -109,11 +104,6 @@ class SingleReaction(SemiLinear):
         check_activation(self.activation)
         check_square(self.operator)
 
-    @property
-    def channels(self) -> int:
-        """Channels of the features."""
-        return self.operator.channels
-
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """S, b and D."""
         return {"S": self.operator.shape, "b": self.operator.shape[:1], "D": self.diffusion.shape}
@@ -161,11 +151,6 @@ class SymmetricReaction(SemiLinear):
 
     def __post_init__(self) -> None:
         check_symmetric(self.activation, self.norm)
-
-    @property
-    def channels(self) -> int:
-        """Channels of the features."""
-        return self.operator.channels
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """K, b, D, with a norm its scale g."""

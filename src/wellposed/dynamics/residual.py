@@ -35,11 +35,6 @@ class Residual(FirstOrder):
         check_activation(self.activation)
         check_square(self.operator)
 
-    @property
-    def channels(self) -> int:
-        """Channels of the features."""
-        return self.operator.channels
-
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """K1, K2 and b."""
         return double_shapes(self.operator)
@@ -77,11 +72,6 @@ class SingleResidual(FirstOrder):
     def __post_init__(self) -> None:
         check_activation(self.activation)
         check_square(self.operator)
-
-    @property
-    def channels(self) -> int:
-        """Channels of the features."""
-        return self.operator.channels
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """K and b."""

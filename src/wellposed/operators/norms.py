@@ -49,17 +49,17 @@ def skew_norm(kernel: Tensor, boundary: str, depthwise: bool, build: Callable[[T
     """Return an upper bound of |K - K'|, whatever the size of the space; at most 2 |K|.
 
     Inside K - K' correlates with the kernel less its mirror image: the bound of `symbol_norm`. A periodic
-    boundary has no edge, and a zero one cuts a piece out of the endless space. At a reflecting edge, and for
-    even widths, it is raised to the Lanczos bounds on small spaces, as in `correlation_norm`.
+    boundary has no edge, and a zero one cuts a piece out of the endless space. At a reflecting edge it is
+    raised to the Lanczos bounds on small spaces, as in `correlation_norm`. A kernel of even width has no
+    mirror image about its middle: 2 |K|.
     """
     twice = 2 * correlation_norm(kernel, boundary, depthwise, build)
-    widths = kernel.shape[2:]
-    if any(width % 2 == 0 for width in widths):
+    if any(width % 2 == 0 for width in kernel.shape[2:]):
         return twice
     mirrored = kernel.flip(tuple(range(2, kernel.ndim)))
     inside = symbol_norm(kernel - (mirrored if depthwise else mirrored.transpose(0, 1)), depthwise)
-    if boundary != "reflecting" or inside == 0.0:
-        return min(twice, inside) if boundary != "reflecting" else twice
+    if boundary != "reflecting":
+        return min(twice, inside)
     K = build(kernel)
     shapes = ((kernel.shape[0], *space) for space in _small_spaces(kernel))
     return min(twice, max(inside, *(lanczos_norm(K - K.T, shape, kernel) for shape in shapes)))

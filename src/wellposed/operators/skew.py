@@ -9,9 +9,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from wellposed.operators.base import Operator, _small
+from wellposed.operators.base import Operator
 from wellposed.operators.boundary import BOUNDARIES
 from wellposed.operators.conv import Correlation
+from wellposed.operators.dense import Matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,4 +38,4 @@ class Skew(Operator):
         """Antisymmetric part of a dense map and of a convolution under each boundary."""
         kernel = torch.randn(2, 2, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         convolutions = [(cls(Correlation(kernel, boundary)), (2, 2, 5, 4)) for boundary in BOUNDARIES]
-        return [(cls(_small(3, 3)), (2, 3, 4)), *convolutions]
+        return [(cls(Matrix(kernel[0, 0])), (2, 3, 4)), *convolutions]

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from wellposed.errors import ShapeError
-from wellposed.operators.base import Operator, _small
+from wellposed.operators.base import Operator
+from wellposed.operators.dense import Matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,8 @@ class Turn(Operator):
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
         """Two channels and three."""
-        return [(cls(_small(2, 3), 2), (2, 5, 4))]
+        kernel = torch.randn(2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        return [(cls(Matrix(kernel), 2), (2, 5, 4))]
 
     def _halves(self, y: Tensor) -> tuple[Tensor, Tensor]:
         if y.ndim < 2 or y.shape[1] <= self.first:
