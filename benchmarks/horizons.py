@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="seed of the first earth")
     parser.add_argument("--shape", type=int, nargs=3, default=(64, 128, 256))
     parser.add_argument("--epochs", type=int, default=0, help="of the adaptation on each horizon")
+    parser.add_argument("--seed", type=int, default=0, help="of the job on Parihaka")
     parser.add_argument("--rival", type=Path, help="another tracker for the same earths")
     parser.add_argument("--pictures", type=Path, help="folder for a picture of each line")
     parser.add_argument("--weights", type=Path, help="folder of other weights than the shipped ones")
@@ -68,7 +69,7 @@ def main() -> None:
     if given.what == "lines":
         found = lines(given.data, given.epochs, given.pictures)
     elif given.what == "parihaka":
-        found = parihaka(given.data, given.epochs, given.kinds)
+        found = parihaka(given.data, given.epochs, given.seed, given.kinds)
     else:
         found = earths(earth_scores if given.what == "earths" else earth_ablation, given)
     if given.json:
@@ -76,7 +77,7 @@ def main() -> None:
 
 
 def job(
-    survey: Path, picks: list[Path], truths: list[str], epochs: int, picture: Path | None = None
+    survey: Path, picks: list[Path], truths: list[str], asked_run: dict[str, int], picture: Path | None = None
 ) -> tuple[dict[str, Any], float, float]:
     """Result of the job, evaluated; its seconds, and the peak of memory so far in GB.
 
@@ -85,7 +86,7 @@ def job(
     from wellposed.project import evaluate_run, interpret_project
     from wellposed.project.config import told_project
 
-    asked = {"survey": {"file": survey}, "horizons": [{"picks": p} for p in picks], "run": {"epochs": epochs}}
+    asked = {"survey": {"file": survey}, "horizons": [{"picks": p} for p in picks], "run": asked_run}
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         interpret_project(told_project(asked), Path(folder) / "run", lambda text: None)
@@ -136,7 +137,11 @@ def lines(data: Path, epochs: int, pictures: Path | None) -> dict[str, Any]:
         folder = data / Path(survey).parent
         picture = pictures / f"{title.replace(',', '').replace(' ', '_')}.png" if pictures else None
         result, seconds, _ = job(
-            data / survey, [folder / f"{picks}.csv"], [str(folder / f"{truth}.csv")], epochs, picture
+            data / survey,
+            [folder / f"{picks}.csv"],
+            [str(folder / f"{truth}.csv")],
+            {"epochs": epochs},
+            picture,
         )
         scores = next(iter(result.values()))
         cells = [f"{scores[m]['mae_common_ms']:.2f}, {100 * scores[m]['within_8ms']:.1f} %" for m in METHODS]
@@ -154,7 +159,7 @@ def use_weights(folder: Path) -> None:
     shipped.shipped.cache_clear()
 
 
-def parihaka(data: Path, epochs: int, kinds: list[str]) -> dict[str, Any]:
+def parihaka(data: Path, epochs: int, seed: int, kinds: list[str]) -> dict[str, Any]:
     folder, out = data / "parihaka", {}
     print(
         "| picks | horizon | "
@@ -165,7 +170,7 @@ def parihaka(data: Path, epochs: int, kinds: list[str]) -> dict[str, Any]:
     for kind in kinds:
         picks = [folder / f"picks_{h}_{kind}.csv" for h in "KBG"]
         truths = [f"picks_{h}_{kind}={folder / f'reference_{h}.csv'}" for h in "KG"]
-        result, seconds, peak = job(folder / "parihaka_window.sgy", picks, truths, epochs)
+        result, seconds, peak = job(folder / "parihaka_window.sgy", picks, truths, {"epochs": epochs, "seed": seed})
         for name, s in result.items():
             cells = [f"{100 * s[m]['within_1']:.1f} %, {s[m]['mae_common_ms']:.2f}" for m in METHODS]
             missed = 100 * s["ours"]["missed"] / s["ours"]["n"]
