@@ -170,7 +170,9 @@ def parihaka(data: Path, epochs: int, seed: int, kinds: list[str]) -> dict[str, 
     for kind in kinds:
         picks = [folder / f"picks_{h}_{kind}.csv" for h in "KBG"]
         truths = [f"picks_{h}_{kind}={folder / f'reference_{h}.csv'}" for h in "KG"]
-        result, seconds, peak = job(folder / "parihaka_window.sgy", picks, truths, {"epochs": epochs, "seed": seed})
+        result, seconds, peak = job(
+            folder / "parihaka_window.sgy", picks, truths, {"epochs": epochs, "seed": seed}
+        )
         for name, s in result.items():
             cells = [f"{100 * s[m]['within_1']:.1f} %, {s[m]['mae_common_ms']:.2f}" for m in METHODS]
             missed = 100 * s["ours"]["missed"] / s["ours"]["n"]
