@@ -53,14 +53,15 @@ class Control(nn.Module):
 
         Shapes:    params as `params`, times (time,) -> each (time, *shape)
         """
-        t = torch.as_tensor(times, dtype=torch.float64).clamp(self.nodes[0], self.nodes[-1])
-        before = torch.searchsorted(self.nodes, t, right=True) - 1
-        after = (before + 1).clamp_max(len(self.nodes) - 1)
-        span = (self.nodes[after] - self.nodes[before]).clamp_min(torch.finfo(torch.float64).tiny)
-        share = (t - self.nodes[before]) / span
-        if self.basis == "constant" or not share.any():
-            return {name: value[before.to(value.device)] for name, value in params.items()}
-        return {name: _between(value, before, after, share) for name, value in params.items()}
+        return interpolate(params, self.nodes, times, self.basis)
+
+    def sample(
+        self, params: Mapping[str, Tensor], times: Sequence[float] | Tensor
+    ) -> tuple[dict[str, Tensor], ...]:
+        """Return theta at some times, one by one."""
+        values = self.at(params, times)
+        rows = zip(*(value.unbind() for value in values.values()), strict=True)
+        return tuple(dict(zip(values, row, strict=True)) for row in rows)
 
     def refine(self, nodes: Sequence[float] | Tensor) -> Control:
         """Return a control on more nodes with the same theta(t) at every time.
@@ -82,6 +83,23 @@ class Control(nn.Module):
     def extra_repr(self) -> str:
         """Nodes and basis."""
         return f"{len(self.nodes)} nodes from {self.nodes[0]:g} to {self.nodes[-1]:g}, {self.basis}"
+
+
+def interpolate(
+    values: Mapping[str, Tensor], nodes: Tensor, times: Sequence[float] | Tensor, basis: str = "linear"
+) -> dict[str, Tensor]:
+    """Return values at some times from those at nodes; before the first node and after the last they stand.
+
+    Shapes:    values (node, *shape), nodes (node,), times (time,) -> each (time, *shape)
+    """
+    t = torch.as_tensor(times, dtype=torch.float64).clamp(nodes[0], nodes[-1])
+    before = torch.searchsorted(nodes, t, right=True) - 1
+    after = (before + 1).clamp_max(len(nodes) - 1)
+    span = (nodes[after] - nodes[before]).clamp_min(torch.finfo(torch.float64).tiny)
+    share = (t - nodes[before]) / span
+    if basis == "constant" or not share.any():
+        return {name: value[before.to(value.device)] for name, value in values.items()}
+    return {name: _between(value, before, after, share) for name, value in values.items()}
 
 
 def _between(value: Tensor, before: Tensor, after: Tensor, share: Tensor) -> Tensor:

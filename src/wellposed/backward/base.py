@@ -1,62 +1,62 @@
-"""A march of updates, and what a rule that finds its derivative promises. Knows no differential equation."""
+"""A march of updates, and what a rule that finds its derivative promises."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
+from wellposed.control import Control
 from wellposed.dynamics import State, Theta
-from wellposed.integrators import Shear, Update
+from wellposed.integrators import Discretisation, Shear, Update
+from wellposed.integrators.discretisation import merge
 
 Updates = Sequence[Update | Shear]
+
+
+class Problem(NamedTuple):
+    """The differential equation behind a march, for a rule that differentiates that and not the march."""
+
+    discrete: Discretisation
+    control: Control
+    params: Mapping[str, Tensor]
 
 
 class March(NamedTuple):
     """Updates one after another, and the samples of theta(t) that they take.
 
     The weights are an argument of every update, never closed over: a rule that differentiates by what it is
-    given cannot miss them, not under `torch.func` either.
+    given cannot miss them, not under `torch.func` either. `problems` are what the updates discretise.
     """
 
     thetas: tuple[Theta, ...]
     updates: Updates
+    problems: tuple[Problem, ...] = ()
 
     def then(self, later: March) -> March:
         """Return this march followed by another."""
         place = len(self.thetas)
         moved = [update.taking(tuple(k + place for k in update.samples)) for update in later.updates]
-        return March(self.thetas + later.thetas, merge([*self.updates, *moved]))
+        problems = self.problems + later.problems
+        return March(self.thetas + later.thetas, merge([*self.updates, *moved]), problems)
 
     def seen(self) -> March:
         """Return this march without the last shears of members that the features no longer see."""
         updates = list(self.updates)
         while updates and isinstance(updates[-1], Shear) and updates[-1].member > 0:
             updates.pop()
-        return March(self.thetas, updates)
-
-
-def merge(updates: Updates) -> list[Update | Shear]:
-    """Return the same march with neighbours that move one member by one u made one shear."""
-    merged: list[Update | Shear] = []
-    for update in updates:
-        last = merged[-1] if merged else None
-        both = last.then(update) if isinstance(last, Shear) and isinstance(update, Shear) else None
-        if both is None:
-            merged.append(update)
-        else:
-            merged[-1] = both
-    return merged
+        return March(self.thetas, updates, self.problems)
 
 
 class BackwardRule(ABC):
     """How a march is run so that it can be differentiated."""
 
     exact: ClassVar[bool]  # whether the derivative is that of the discrete march
+    order: ClassVar[int] = 0  # of an inexact one: at which it converges to that, if the integrator does
 
     @abstractmethod
     def check(self, updates: Updates) -> None:

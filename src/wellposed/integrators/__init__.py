@@ -1,6 +1,7 @@
 """Integrators: one step of an initial value problem, and how large it may be."""
 
 from wellposed.integrators.base import Integrator, Invertible, Shear, Step, Update
+from wellposed.integrators.discretisation import Discretisation
 from wellposed.integrators.euler import Euler
 from wellposed.integrators.imex import IMEX
 from wellposed.integrators.implicit import Implicit, ImplicitEuler, ImplicitMidpoint
@@ -15,6 +16,7 @@ __all__ = [
     "IMEX",
     "RK4",
     "AdamsBashforth",
+    "Discretisation",
     "Euler",
     "Heun",
     "Implicit",

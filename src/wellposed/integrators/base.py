@@ -76,10 +76,15 @@ class Shear:
 
 
 class Step(NamedTuple):
-    """Updates of one step, and the places in it, from 0 to 1, where theta(t) is sampled."""
+    """Updates of one step, and the places in it, from 0 to 1, where theta(t) is sampled.
+
+    `newest` is the member of the state that holds the features after it: not the first where members take
+    turns.
+    """
 
     nodes: tuple[float, ...]
     updates: Sequence[Update | Shear]
+    newest: int = 0
 
 
 class Integrator(ABC):

@@ -164,9 +164,11 @@ class Midpoint(Invertible):
         """Return a step of Euler, then steps of the midpoint, the members taking turns."""
         check_uniform("Midpoint", spans)
         h, rate, count = spans[0], _Rate(f), len(spans)
+        members = [(count - 1 - j) % 2 for j in range(count)]
+        lengths = [h] + [2 * h] * (count - 1)
         return [
-            Step(self.nodes, [Shear((0,), (count - 1 - j) % 2, rate, r=h if j == 0 else 2 * h)])
-            for j in range(count)
+            Step(self.nodes, [Shear((0,), member, rate, r=r)], newest=member)
+            for member, r in zip(members, lengths, strict=True)
         ]
 
     def growth(self, z: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Laws: what must hold for every operator, dynamics, integrator ..., public so that users test their own."""
 
-from wellposed.laws.backward import gradient, memory
+from wellposed.laws.backward import convergence, gradient, memory
 from wellposed.laws.catalogue import Entry, catalogue
 from wellposed.laws.dynamics import moving, spectrum, structure
 from wellposed.laws.integrators import inverse, order, step_bound
@@ -14,6 +14,7 @@ __all__ = [
     "LawError",
     "bound",
     "catalogue",
+    "convergence",
     "curvature",
     "dot",
     "gradient",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from math import log2
 from pathlib import Path
 
 import torch
@@ -15,6 +16,10 @@ from torch import Tensor
 from torch.func import functional_call
 
 from wellposed.backward import Backprop, BackwardRule
+from wellposed.control import Control
+from wellposed.dynamics import Dynamics
+from wellposed.integrators import Integrator
+from wellposed.laws.dynamics import moving
 from wellposed.laws.law import Shape, distance, draw, hold
 from wellposed.network.stage import Stage
 
@@ -51,6 +56,45 @@ def gradient(
         sides = "backprop gives one derivative", f"by {way} the rule gives another"
         worst = max(worst, hold("gradient", rule, *sides, miss=miss, allowed=allowed))
     return worst
+
+
+def convergence(
+    rule: BackwardRule, method: Integrator, f: Dynamics, shape: Shape, *, seed: int = 0, allowed: float = 0.2
+) -> float:
+    """The derivative of an inexact rule is wrong on a coarse grid, by more than 1 %, and becomes right.
+
+    It nears that of backprop at its order, or at that of the integrator where that is less, as steps are
+    halved over a time of two. Returns the observed order.
+
+    Raises:    LawError
+    """
+    expected, subject = min(rule.order, method.order), f"{rule} with {method} and {f}"
+    coarse = last = _miss(rule, method, f, shape, 4, seed)
+    sides = "it misses by more than 1 % on a coarse grid", f"it misses by {coarse:.3g}"
+    hold("convergence", subject, *sides, miss=0.01 / max(coarse, 1e-300), allowed=1.0)
+    for steps in (8, 16, 32, 64, 128):
+        miss = _miss(rule, method, f, shape, steps, seed)
+        seen, last = log2(last / miss), miss
+        if steps > 8 and seen > expected - allowed:
+            break
+    sides = f"it nears backprop by order {expected}", f"by order {seen:.3f}"
+    hold("convergence", subject, *sides, miss=expected - seen, allowed=allowed)
+    return seen
+
+
+def _miss(rule: BackwardRule, method: Integrator, f: Dynamics, shape: Shape, steps: int, seed: int) -> float:
+    """Return how far the derivative by the rule is from that by backprop, weights on five nodes."""
+    path, nodes = moving(f, seed=seed), torch.linspace(0, 2.0, 5, dtype=torch.float64)
+    thetas = [path(float(t)) for t in nodes]
+    values = {name: torch.stack([theta[name] for theta in thetas]) for name in thetas[0]}
+    found = []
+    for kind in (Backprop(), rule):
+        control = Control(values, nodes)
+        stage = Stage(f, method, time=2.0, steps=steps, control=control, backward=kind, bound="report")
+        y = draw(shape, seed).requires_grad_()
+        by = torch.autograd.grad(stage(y), [y, *stage.parameters()], draw(shape, seed + 1))
+        found.append(torch.cat([gradient.flatten() for gradient in by]))
+    return distance(found[1], found[0])
 
 
 def memory(rule: BackwardRule, *, steps: tuple[int, int] = (2, 8), allowed: float = 1.1) -> float:

@@ -4,6 +4,7 @@ from wellposed.network import recipes
 from wellposed.network.archive import load, save
 from wellposed.network.connect import Coarsen, Level, Opening, Refine
 from wellposed.network.heads import Classify, Readout
+from wellposed.network.lagrangian import KKTResidual, kkt_residual, lagrangian
 from wellposed.network.network import Network
 from wellposed.network.part import Part
 from wellposed.network.stage import Stage
@@ -11,6 +12,7 @@ from wellposed.network.stage import Stage
 __all__ = [
     "Classify",
     "Coarsen",
+    "KKTResidual",
     "Level",
     "Network",
     "Opening",
@@ -18,6 +20,8 @@ __all__ = [
     "Readout",
     "Refine",
     "Stage",
+    "kkt_residual",
+    "lagrangian",
     "load",
     "recipes",
     "save",

@@ -46,7 +46,7 @@ class Network(Part):
         self.parts = nn.ModuleList(parts)
         for run in self._runs():
             for rule, stages in groupby((part for part in run if isinstance(part, Stage)), lambda s: s.rule):
-                rule.check([update for stage in stages for update in stage.updates])
+                rule.check([update for stage in stages for update in stage.discrete.updates])
 
     def forward(self, y: Tensor) -> Tensor:
         """Return what the last part gives."""

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from itertools import accumulate, groupby
+from itertools import groupby
 from math import ceil, inf, isfinite
 from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 
-from wellposed.backward import Backprop, BackwardRule, March, Reversed, merge
-from wellposed.backward.base import Updates
+from wellposed.backward import Backprop, BackwardRule, March, Reversed
+from wellposed.backward.base import Problem
 from wellposed.control import Control
 from wellposed.dynamics import Dynamics, Extent, Hyperbolic, Parabolic, Reaction, Theta
 from wellposed.errors import StepError, StructureError
-from wellposed.integrators import IMEX, Euler, Integrator, Leapfrog, Step
+from wellposed.integrators import IMEX, Discretisation, Euler, Integrator, Leapfrog
 from wellposed.network.part import Part, seeded
 from wellposed.operators import Conv, Stencil
-
-Samples = list[tuple[int, ...]]
 
 
 class Stage(Part):
@@ -54,21 +52,23 @@ class Stage(Part):
         self.dynamics, self.integrator, self.rule = dynamics, integrator, backward or Backprop()
         self.takes = self.gives = dynamics.channels
         integrator.check(dynamics)
-        self.spans, self.bound = _spans(time, steps), bound
-        grid = integrator.grid(dynamics, self.spans)
-        self.times, self.samples = _sample(grid, self.spans)
-        self.updates = _updates(grid, self.samples)
-        self.rule.check(self.updates)
-        self.control = control or Control.constant(dynamics.start(), self.times)
+        self.discrete, self.bound = Discretisation(dynamics, integrator, _spans(time, steps)), bound
+        self.rule.check(self.discrete.updates)
+        self.control = control or Control.constant(dynamics.start(), self.discrete.times)
         _check_control(dynamics, self.control)
         if bound == "refuse":
             self.check_bound()
 
+    @property
+    def spans(self) -> tuple[float, ...]:
+        """Lengths of the steps."""
+        return self.discrete.spans
+
     def march(self) -> March:
         """Return the updates and the weights that they take."""
-        sampled = self.control.at(self.control.params, self.times)
-        values = zip(*(value.unbind() for value in sampled.values()), strict=True)
-        return March(tuple(dict(zip(sampled, theta, strict=True)) for theta in values), self.updates)
+        discrete, params = self.discrete, self.control.params
+        thetas = self.control.sample(params, discrete.times)
+        return March(thetas, discrete.updates, (Problem(discrete, self.control, params),))
 
     def forward(self, y: Tensor) -> Tensor:
         """Return the features at the end."""
@@ -79,7 +79,11 @@ class Stage(Part):
         with torch.no_grad():
             thetas = self.march().thetas
         bounds = [extent and self.integrator.bound(extent) for extent in _extents(self.dynamics, thetas)]
-        pairs = [(h, bounds[k]) for h, places in zip(self.spans, self.samples, strict=True) for k in places]
+        pairs = [
+            (h, bounds[k])
+            for h, places in zip(self.spans, self.discrete.samples, strict=True)
+            for k in places
+        ]
         known = [h / bound if bound else inf for h, bound in pairs if bound is not None]
         return max(known) if len(known) == len(pairs) else None
 
@@ -103,7 +107,7 @@ class Stage(Part):
             "dynamics": self.dynamics,
             "integrator": self.integrator,
             "time": sum(self.spans),
-            "steps": self.spans,
+            "steps": list(self.spans),
             "control": self.control,
             "backward": self.rule,
             "bound": self.bound,
@@ -147,7 +151,7 @@ def _channels_last(y: Tensor) -> Tensor:
     return y.to(memory_format=torch.channels_last) if y.ndim == 4 else y
 
 
-def _spans(time: float, steps: int | Sequence[float]) -> list[float]:
+def _spans(time: float, steps: int | Sequence[float]) -> tuple[float, ...]:
     """Return the length of each step."""
     lengths = [1.0] * steps if isinstance(steps, int) else [float(length) for length in steps]
     if not lengths or not all(isfinite(h) and h > 0 for h in [time, *lengths]):
@@ -157,29 +161,7 @@ def _spans(time: float, steps: int | Sequence[float]) -> list[float]:
             expected="a positive time, and at least one step of positive length",
             way_out="give a number of steps, or their lengths",
         )
-    return [time * length / sum(lengths) for length in lengths]
-
-
-def _sample(grid: Sequence[Step], spans: Sequence[float]) -> tuple[list[float], Samples]:
-    """Return the times at which theta(t) is sampled, each once, and those that each step takes."""
-    places: dict[float, int] = {}
-    starts = accumulate(spans, initial=0.0)
-    samples = [
-        tuple(places.setdefault(start + node * h, len(places)) for node in step.nodes)
-        for start, h, step in zip(starts, spans, grid, strict=False)
-    ]
-    return list(places), samples
-
-
-def _updates(grid: Sequence[Step], samples: Samples) -> Updates:
-    """Return the updates of all steps, counting the samples of the whole stage."""
-    return merge(
-        [
-            update.taking(tuple(places[k] for k in update.samples))
-            for step, places in zip(grid, samples, strict=True)
-            for update in step.updates
-        ]
-    )
+    return tuple(time * length / sum(lengths) for length in lengths)
 
 
 def _extents(f: Dynamics, thetas: Sequence[Theta]) -> list[Extent | None]:
