@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from itertools import pairwise
 
 import pytest
 import torch
@@ -201,3 +202,88 @@ def test_a_run_that_damps_too_much_is_refused():
     stages = [wp.Stage(f, wp.Leapfrog(), time=5.0, backward=wp.Reversed()) for _ in range(2)]
     with pytest.raises(StructureError, match="damping"):
         wp.Network(*stages)
+
+
+def two_levels():
+    torch.manual_seed(0)
+    inner = wp.Network(waves(2, Backprop(), channels=4))
+    level = wp.Level(wp.Coarsen(3, 4), inner, wp.Refine(4, 3))
+    parts = [wp.Opening(1, 3, width=3), waves(3, Reversed()), level, waves([1.0, 2.0], Reversed())]
+    return wp.Network(*parts, wp.Readout(3, 2)).double()
+
+
+def test_a_trajectory_ends_where_the_network_does():
+    net, y = small_network().double(), random(2, 1, 6, 5)
+    found = net.trajectory(y)
+    assert [tuple(a.shape[1:2]) for a in found] == [(1,), *[(3,)] * 6, (2,)]
+    assert torch.allclose(found[-1], net(y), atol=1e-12)
+    stage = wp.Stage(wp.Antisymmetric(wp.Dense(3)), wp.Midpoint(), time=1.0, steps=3).double()
+    y = random(2, 3)
+    path = stage.trajectory(y)
+    assert len(path) == 4
+    assert torch.equal(path[-1], stage(y))
+    # The members of its state take turns, and still the features move a step at a time.
+    moves = [float((b - a).detach().norm()) for a, b in pairwise(path)]
+    assert max(moves) < float(y.norm())
+
+
+@pytest.mark.parametrize("by", ["weights", "features"])
+def test_jacobian_is_the_derivative_and_its_adjoint_fits(by):
+    net, y = two_levels(), random(2, 1, 6, 5)
+    J = net.jacobian(y, by)
+    w = random(2, 2, 6, 5, seed=1)
+    if by == "features":
+        v = random(*y.shape, seed=2)
+        moved = lambda h: net(y + h * v)  # noqa: E731
+        right = (v * (J.T @ w)).sum()
+    else:
+        v = {name: random(*p.shape, seed=k) for k, (name, p) in enumerate(net.named_parameters())}
+
+        def moved(h):
+            weights = {name: p.detach() + h * v[name] for name, p in net.named_parameters()}
+            return torch.func.functional_call(net, weights, (y,))
+
+        pulled = J.T @ w
+        right = sum((v[name] * pulled[name]).sum() for name in v)
+    left = ((J @ v) * w).sum()
+    assert float(abs(left - right) / abs(left)) < 1e-12
+    with torch.no_grad():
+        slope = (moved(1e-5) - moved(-1e-5)) / 2e-5
+    assert float((slope - J @ v).norm() / slope.norm()) < 1e-8
+    assert J.T.T is J
+
+
+def test_replace_shares_the_weights_and_changes_the_rest():
+    net, y = two_levels(), random(2, 1, 6, 5)
+    other = net.replace(backward=Backprop())
+    assert all(p is q for p, q in zip(net.parameters(), other.parameters(), strict=True))
+    assert all(isinstance(stage.rule, Backprop) for stage in other.stages())
+    assert isinstance(net.stages()[0].rule, Reversed)
+    assert torch.allclose(net(y), other(y), atol=1e-12)
+    with pytest.raises(StructureError, match="Euler needs a FirstOrder dynamics"):
+        net.replace(integrator=wp.Euler())
+    with pytest.raises(StepError):
+        net.replace(time=1000.0)
+
+
+def test_refine_keeps_theta_and_nears_the_solution():
+    net, y = two_levels(), random(2, 1, 6, 5)
+    for stage in net.stages():
+        for value in stage.parameters():
+            value.data += 0.1 * random(*value.shape, seed=4)
+    once, twice = net.refine(), net.refine().refine()
+    coarse = [len(stage.spans) for stage in net.stages()]
+    assert [len(stage.spans) for stage in once.stages()] == [2 * n for n in coarse]
+    assert not any(p is q for p in net.parameters() for q in once.parameters())
+    times = torch.linspace(0, 1, 41, dtype=torch.float64)
+    for old, new in zip(net.stages(), once.stages(), strict=True):
+        before, after = (s.control.at(s.control.params, times) for s in (old, new))
+        assert all(torch.allclose(before[name], after[name], atol=1e-13) for name in before)
+        assert len(new.control.nodes) > len(old.control.nodes)
+    exact = twice.refine().refine()(y)
+    errors = [float((other(y) - exact).norm()) for other in (net, once, twice)]
+    assert errors[0] > 3 * errors[1] > 9 * errors[2]  # leapfrog is of order two
+    # A control with nodes of its own gets one between its nodes, not one for every sample.
+    f = wp.Parabolic(wp.Dense(3))
+    stage = wp.Stage(f, wp.Euler(), time=1.0, steps=8, control=wp.Control.constant(f.start(), [0.0, 1.0]))
+    assert stage.refine().control.nodes.tolist() == [0.0, 0.5, 1.0]

@@ -4,6 +4,7 @@ from wellposed.network import recipes
 from wellposed.network.archive import load, save
 from wellposed.network.connect import Coarsen, Level, Opening, Refine
 from wellposed.network.heads import Classify, Readout
+from wellposed.network.jacobian import Jacobian
 from wellposed.network.lagrangian import KKTResidual, kkt_residual, lagrangian
 from wellposed.network.network import Network
 from wellposed.network.part import Part
@@ -12,6 +13,7 @@ from wellposed.network.stage import Stage
 __all__ = [
     "Classify",
     "Coarsen",
+    "Jacobian",
     "KKTResidual",
     "Level",
     "Network",

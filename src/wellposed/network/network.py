@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy, deepcopy
 from itertools import groupby
-from typing import Any, Self
+from typing import Any, Literal, Self, cast
 
 from torch import Tensor, nn
 
@@ -14,8 +15,9 @@ from wellposed.errors import StructureError
 from wellposed.integrators import Leapfrog
 from wellposed.network.connect import Opening, check_chain
 from wellposed.network.heads import Classify
+from wellposed.network.jacobian import Jacobian
 from wellposed.network.part import Part, seeded
-from wellposed.network.stage import Stage, flow
+from wellposed.network.stage import Stage, flow, trajectory
 from wellposed.operators import Dense
 
 
@@ -44,9 +46,7 @@ class Network(Part):
         check_chain(parts)
         self.takes, self.gives, self.spacing = parts[0].takes, parts[-1].gives, dict(spacing or {})
         self.parts = nn.ModuleList(parts)
-        for run in self._runs():
-            for rule, stages in groupby((part for part in run if isinstance(part, Stage)), lambda s: s.rule):
-                rule.check([update for stage in stages for update in stage.discrete.updates])
+        self._check_rules()
 
     def forward(self, y: Tensor) -> Tensor:
         """Return what the last part gives."""
@@ -64,6 +64,38 @@ class Network(Part):
         ratios = [ratio for stage in self.stages() if (ratio := stage.ratio()) is not None]
         return max(ratios, default=None)
 
+    def trajectory(self, y: Tensor) -> list[Tensor]:
+        """Return the features at the start, after each part, and within stages after each step.
+
+        Whatever the rules of the stages, it takes memory for all of them; a Level counts as one part.
+        """
+        found = [y]
+        for run in self._runs():
+            stages = [part for part in run if isinstance(part, Stage)]
+            found += trajectory(stages, found[-1]) if stages else [run[0](found[-1])]
+        return found
+
+    def jacobian(self, y: Tensor, by: Literal["weights", "features"] = "weights") -> Jacobian:
+        """Return d net(y) / d weights, or d net(y) / dy, as a linear map: J @ v, and J.T @ w."""
+        return Jacobian(self, y, by)
+
+    def replace(self, **changes: Any) -> Network:
+        """Return a network whose stages have other arguments, and the same weights, which it shares.
+
+            net.replace(backward=Backprop())      the same network by another rule
+            net.replace(integrator=RK4())         the same differential equation by another method
+
+        Raises:    StructureError, StepError where a stage cannot be built so
+        """
+        return _rebuilt(self, lambda stage: stage.replace(**changes))
+
+    def refine(self) -> Network:
+        """Return a network with two steps for each, the same theta(t) on more nodes, weights of its own.
+
+        Reference: Haber et al., Learning across scales, 2017, arXiv:1703.02009
+        """
+        return _rebuilt(deepcopy(self), Stage.refine)
+
     def arguments(self) -> dict[str, Any]:
         """Return the parts and the spacing."""
         return {"parts": list(self.parts), "spacing": self.spacing}
@@ -78,11 +110,34 @@ class Network(Part):
             ]
             return [(cls(Opening(2, 4), *waves, Classify(4, classes=2), spacing={"depth_m": 5.0}), (3, 2))]
 
+    def _check_rules(self) -> None:
+        """Raise StructureError where a rule cannot differentiate a run of stages."""
+        for run in self._runs():
+            for rule, stages in groupby((part for part in run if isinstance(part, Stage)), lambda s: s.rule):
+                rule.check([update for stage in stages for update in stage.discrete.updates])
+
     def _runs(self) -> Iterator[list[nn.Module]]:
         """Neighbouring stages whose states have as many members and no past, and every other part alone."""
         for k, run in groupby(enumerate(self.parts), _kind):
             del k
             yield [part for _, part in run]
+
+
+def _rebuilt(net: Network, change: Callable[[Stage], Stage]) -> Network:
+    """Return a network with other stages; what is no stage, and holds none, is the same."""
+
+    def rebuilt(module: nn.Module) -> nn.Module:
+        if isinstance(module, Stage):
+            return change(module)
+        if not any(isinstance(inner, Stage) for inner in module.modules()):
+            return module
+        other = copy(module)
+        other._modules = {name: child and rebuilt(child) for name, child in module.named_children()}
+        if isinstance(other, Network):
+            other._check_rules()
+        return other
+
+    return cast("Network", rebuilt(net))
 
 
 def _kind(numbered: tuple[int, nn.Module]) -> tuple[str, int]:

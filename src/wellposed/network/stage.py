@@ -14,7 +14,7 @@ from torch import Tensor
 from wellposed.backward import Backprop, BackwardRule, March, Reversed
 from wellposed.backward.base import Problem
 from wellposed.control import Control
-from wellposed.dynamics import Dynamics, Extent, Hyperbolic, Parabolic, Reaction, Theta
+from wellposed.dynamics import Dynamics, Extent, Hyperbolic, Parabolic, Reaction, State, Theta
 from wellposed.errors import StepError, StructureError
 from wellposed.integrators import IMEX, Discretisation, Euler, Integrator, Leapfrog
 from wellposed.network.part import Part, seeded
@@ -73,6 +73,33 @@ class Stage(Part):
     def forward(self, y: Tensor) -> Tensor:
         """Return the features at the end."""
         return flow([self], y)
+
+    def states(self, y: Tensor) -> list[State]:
+        """Return the state at the start and after each step; the rule is not asked, and all are in memory."""
+        s = self.integrator.open(self.dynamics, y)
+        return [s, *self.discrete.states(self.march().thetas, s)]
+
+    def trajectory(self, y: Tensor) -> list[Tensor]:
+        """Return the features at the start and after each step."""
+        return [s[self.discrete.newest(j)] for j, s in enumerate(self.states(y))]
+
+    def replace(self, **changes: Any) -> Stage:
+        """Return a stage with other arguments and the same weights, which it shares."""
+        return Stage(**{**self.arguments(), **changes})
+
+    def refine(self) -> Stage:
+        """Return a stage with two steps for each, and the same theta(t) on more nodes: weights of its own.
+
+        A control on the times that the steps sample stays there; another gets a node between its nodes.
+        """
+        halves = [h / 2 for h in self.spans for _ in range(2)]
+        finer = self.replace(steps=halves, bound="report")
+        old = self.control.nodes
+        on_samples = bool(torch.isin(torch.tensor(self.discrete.times, dtype=old.dtype), old).all())
+        asked = torch.tensor(finer.discrete.times) if on_samples else (old[1:] + old[:-1]) / 2
+        new = [t for t in asked.tolist() if float((old - t).abs().min()) > 1e-9 * sum(self.spans)]
+        control = self.control.refine(sorted([*old.tolist(), *new]))
+        return finer.replace(control=control, bound=self.bound)
 
     def ratio(self) -> float | None:
         """Return the largest quotient of a step and its bound; None where no stability is claimed."""
@@ -144,6 +171,15 @@ def flow(stages: Sequence[Stage], y: Tensor) -> Tensor:
     for rule, march in [*runs, (last[0], last[1].seen())]:
         s = rule.run(march, s)
     return s[0]
+
+
+def trajectory(stages: Sequence[Stage], y: Tensor) -> list[Tensor]:
+    """Return the features after each step of stages that carry one state, whatever their rules."""
+    states, found = [stages[0].integrator.open(stages[0].dynamics, y)], list[Tensor]()
+    for stage in stages:
+        states = list(stage.discrete.states(stage.march().thetas, states[-1]))
+        found += [s[stage.discrete.newest(j)] for j, s in enumerate(states, start=1)]
+    return found
 
 
 def _channels_last(y: Tensor) -> Tensor:
