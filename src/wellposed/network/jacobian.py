@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,14 +30,10 @@ class Jacobian:
 
     def __matmul__(self, v: Any) -> Tensor:
         """J v."""
-        net = self.net.replace(backward=Backprop(), bound="report")
-        if self.by == "features":
-            pushed: Tensor = torch.func.jvp(net, (self.y,), (v,))[1]
-            return pushed
-        weights = _weights(net)
-        moved = {name: v[name] for name in weights}
-        result: Tensor = torch.func.jvp(lambda p: functional_call(net, p, (self.y,)), (weights,), (moved,))[1]
-        return result
+        call, at = _map(self.net.replace(backward=Backprop(), bound="report"), self.y, self.by)
+        v = v if isinstance(at, Tensor) else {name: v[name] for name in at}
+        pushed: Tensor = torch.func.jvp(call, (at,), (v,))[1]
+        return pushed
 
     @property
     def T(self) -> JacobianAdjoint:
@@ -52,10 +49,8 @@ class JacobianAdjoint:
 
     def __matmul__(self, w: Tensor) -> Any:
         """J' w."""
-        net, y = self.of.net, self.of.y
-        if self.of.by == "features":
-            return torch.func.vjp(net, y)[1](w)[0]
-        return torch.func.vjp(lambda p: functional_call(net, p, (y,)), _weights(net))[1](w)[0]
+        call, at = _map(self.of.net, self.of.y, self.of.by)
+        return torch.func.vjp(call, at)[1](w)[0]
 
     @property
     def T(self) -> Jacobian:
@@ -63,5 +58,9 @@ class JacobianAdjoint:
         return self.of
 
 
-def _weights(net: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach() for name, value in net.named_parameters()}
+def _map(net: nn.Module, y: Tensor, by: str) -> tuple[Callable[[Any], Tensor], Any]:
+    """Return the network as a function of its weights or its features, and where J is taken."""
+    weights = {name: value.detach() for name, value in net.named_parameters()}
+    if by == "weights":
+        return lambda weights: functional_call(net, weights, (y,)), weights
+    return lambda y: functional_call(net, weights, (y,)), y
