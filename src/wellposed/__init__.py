@@ -11,7 +11,8 @@ __version__ = "0.1.0"
 
 # The order in which a name is looked for: what is cheap to import comes first.
 _HOMES = """
-errors seismic project operators control dynamics integrators backward network learning laws interpretation
+errors seismic project operators control dynamics integrators backward network learning data stability
+laws interpretation
 """.split()
 
 

@@ -5,6 +5,7 @@ from wellposed.learning.cross_entropy import CrossEntropy
 from wellposed.learning.fit import Best, Fit, OneCycle, Record, fit
 from wellposed.learning.labels import Labels
 from wellposed.learning.least_squares import LeastSquares
+from wellposed.learning.metrics import Score, score
 from wellposed.learning.objective import Objective, WeightedSum
 from wellposed.learning.seeds import derive_seed, generator
 from wellposed.learning.smooth_in_time import SmoothInTime
@@ -19,9 +20,11 @@ __all__ = [
     "Objective",
     "OneCycle",
     "Record",
+    "Score",
     "SmoothInTime",
     "WeightedSum",
     "derive_seed",
     "fit",
     "generator",
+    "score",
 ]

@@ -58,7 +58,8 @@ class Labels:
     def keep(self, share: float, seed: int) -> Labels:
         """Return the same labels with only a share of what is known, drawn at random, the rest UNKNOWN.
 
-        The smaller of two shares under one seed is part of the larger.
+        Drawn in each example by itself, at least one place where any was known; labels of one value an
+        example are drawn over the examples. The smaller of two shares under one seed is part of the larger.
 
         Raises:    ConfigError unless 0 < share <= 1
         """
@@ -69,10 +70,12 @@ class Labels:
                 expected="above 0 and at most 1",
                 way_out="give a fraction: 0.02 keeps two of a hundred known places",
             )
-        places = self.known.flatten().nonzero().squeeze(1)
-        order = torch.randperm(len(places), generator=generator(seed, "keep"))[: round(share * len(places))]
         known = torch.zeros_like(self.known, memory_format=torch.contiguous_format)
-        known.view(-1)[places[order.to(places.device)]] = True
+        examples = [(self.known, known)] if known.ndim == 1 else zip(self.known, known, strict=True)
+        for example, (before, after) in enumerate(examples):
+            places = before.flatten().nonzero().squeeze(1)
+            order = torch.randperm(len(places), generator=generator(seed, "keep", example))
+            after.view(-1)[places[order[: max(1, round(share * len(places)))].to(places.device)]] = True
         return Labels(self.values, known, self.std)
 
     def _check_std(self) -> None:
