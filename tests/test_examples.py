@@ -26,7 +26,7 @@ def test_a_hamiltonian_classifier_on_toy_data():
     untaught = wp.score(net, y, labels)
     for record in method:
         print(record)
-    print(method.stop)
+    print(method.stop, wp.well_posedness(net, y))
 
     assert method.stop == "24 epochs done"
     assert untaught.accuracy < 0.6

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+import wellposed as wp
 import wellposed.learning
 from wellposed.errors import (
     ConfigError,
@@ -586,3 +587,75 @@ def test_one_cycle_rises_and_falls():
     assert max(rates) == rates[10] == 1.0
     assert rates[-1] < 1e-12
     assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def wild_network(scale):
+    torch.manual_seed(0)
+    stage = wp.Stage(wp.Parabolic(wp.Dense(2)), wp.Euler(), time=2.0, steps=[1.0, 3.0], bound="report")
+    with torch.no_grad():
+        stage.control.weights["K"][1] *= scale
+        stage.control.weights["b"][1] += 0.5
+    return wp.Network(stage, wp.Classify(2, classes=2))
+
+
+def test_records_say_how_far_steps_are_from_their_bound():
+    y, labels = torch.randn(8, 2), Labels(torch.arange(8) % 2)
+    (calm,) = fit(wild_network(0.1), CrossEntropy(), y, labels, epochs=1, seed=0)
+    assert 0 < calm.ratio < 1
+    assert f"step/bound {calm.ratio:.2g}" in str(calm)
+    net = wild_network(30.0)
+    with pytest.warns(UserWarning, match="times its bound of stability") as warned:
+        records = list(fit(net, CrossEntropy(), y, labels, epochs=3, seed=0))
+    assert len(warned) == 1  # once, and the fit goes on
+    assert all(record.ratio > 1 for record in records)
+    (record,) = fit(torch.nn.Linear(2, 2), CrossEntropy(), y, labels, epochs=1, seed=0)
+    assert record.ratio is None
+
+
+def test_norm_control_keeps_the_bound_and_says_from_where():
+    y, labels = torch.randn(8, 2), Labels(torch.arange(8) % 2)
+    net = wild_network(30.0)
+    stage = net.stages()[0]
+    kept = {name: value.detach().clone() for name, value in stage.control.params.items()}
+    before = net.ratio()
+    assert wp.limit_norms(net) == pytest.approx(before)
+    assert net.ratio() == pytest.approx(1.0, abs=1e-6)
+    K = stage.control.params["K"]
+    assert torch.equal(K[0], kept["K"][0])  # it was within the bound
+    cosine = torch.nn.functional.cosine_similarity(K[1].flatten(), kept["K"][1].flatten(), dim=0)
+    assert float(cosine.detach()) == pytest.approx(1.0)
+    assert torch.equal(stage.control.params["b"], kept["b"])
+    assert wp.limit_norms(net) <= 1.0  # and nothing is left to do
+    (record,) = fit(wild_network(30.0), CrossEntropy(), y, labels, epochs=1, seed=0, bound="keep")
+    assert record.ratio > 1
+    assert wp.limit_norms(torch.nn.Linear(2, 2)) is None
+    residual = wp.Network(wp.Stage(wp.Residual(wp.Dense(2)), wp.Euler()))
+    assert wp.limit_norms(residual) is None
+
+
+def test_norm_control_refuses_what_operators_of_zero_do_not_mend():
+    f = wp.Antisymmetric(wp.Dense(2), damping=3.0)
+    net = wp.Network(wp.Stage(f, wp.Euler(), time=2.0, steps=2, bound="report"))
+    with pytest.raises(StepError, match="with operators of zero"):
+        wp.limit_norms(net)
+
+
+def test_variation_lets_weights_jump():
+    """A jump costs its height however short it is, and the quadratic one the more the shorter it is."""
+    nodes = [0.0, 1.0, 1.01, 2.0]
+    jump = torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64)[:, None]
+    ramp = torch.tensor(nodes, dtype=torch.float64)[:, None] / 2
+    costs = {}
+    for name, theta in (("jump", jump), ("ramp", ramp)):
+        control, y = wp.Control({"K": theta}, nodes), torch.zeros(1)
+        for kind in ("quadratic", "variation"):
+            value = SmoothInTime(kind, tau=1e-8).value(control, y, Labels(y))
+            costs[name, kind] = float(value.detach())
+    assert costs["jump", "variation"] == pytest.approx(1.0, abs=1e-3)
+    assert costs["ramp", "variation"] == pytest.approx(1.0, abs=1e-3)
+    assert costs["jump", "quadratic"] == pytest.approx(100.0)
+    assert costs["ramp", "quadratic"] == pytest.approx(0.5)
+    with pytest.raises(StructureError, match="no such smoothness"):
+        SmoothInTime("cubic")
+    with pytest.raises(StructureError, match="no such smoothness"):
+        SmoothInTime("variation", tau=0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from math import cos, isfinite, pi
@@ -24,6 +25,9 @@ from wellposed.learning.checkpoint import (
 )
 from wellposed.learning.labels import Labels
 from wellposed.learning.objective import Objective
+from wellposed.network import limit_norms
+
+Bound = Literal["report", "keep"]
 
 
 @dataclass(frozen=True)
@@ -43,17 +47,25 @@ class OneCycle:
 
 @dataclass(frozen=True)
 class Record:
-    """One epoch: means over its batches, the held-out value after it."""
+    """One epoch: means over its batches, the held-out value after it.
+
+    `ratio` is the largest quotient of a step and its bound of stability at the end of the epoch, before
+    operators were made smaller; None where no stage claims stability.
+    """
 
     epoch: int
     value: float
     gradient: float
     seconds: float
     held_out: float | None = None
+    ratio: float | None = None
 
     def __str__(self) -> str:
         held_out = "" if self.held_out is None else f"  held out {self.held_out:.4g}"
-        return f"epoch {self.epoch:3d}  value {self.value:.4g}{held_out}  |gradient| {self.gradient:.2g}"
+        ratio = "" if self.ratio is None else f"  step/bound {self.ratio:.2g}"
+        return (
+            f"epoch {self.epoch:3d}  value {self.value:.4g}{held_out}  |gradient| {self.gradient:.2g}{ratio}"
+        )
 
 
 class Best(NamedTuple):
@@ -80,8 +92,9 @@ class Fit(Iterator[Record]):
         held_out: Batch | None,
         checkpoint: Path | None,
         settings: Mapping[str, Any],
+        bound: Bound,
     ) -> None:
-        self.net, self.objective, self.epochs = net, objective, epochs
+        self.net, self.objective, self.epochs, self.bound = net, objective, epochs, bound
         self.records: list[Record] = []
         self.best: Best | None = None
         self.stop: str | None = None
@@ -126,9 +139,19 @@ class Fit(Iterator[Record]):
             value += batch_value * len(inputs)
             gradient += batch_gradient * len(inputs)
             examples += len(inputs)
+        ratio = self._look_at_bound()
         held_out = self._value_held_out()
         seconds = time.perf_counter() - began
-        return Record(epoch, value / examples, gradient / examples, seconds, held_out)
+        return Record(epoch, value / examples, gradient / examples, seconds, held_out, ratio)
+
+    def _look_at_bound(self) -> float | None:
+        """Return the quotient of a step and its bound; keep it, or warn the first time it is beyond."""
+        if self.bound == "keep":
+            return limit_norms(self.net)
+        ratio: float | None = getattr(self.net, "ratio", lambda: None)()
+        if ratio is not None and ratio > 1 and not any((record.ratio or 0) > 1 for record in self.records):
+            warnings.warn(f"a step is {ratio:.2g} times its bound of stability; see `bound`", stacklevel=2)
+        return ratio
 
     def _step(self, inputs: Tensor, labels: Labels) -> tuple[float, float]:
         """Move the weights by one batch; return its value and the norm of its gradient."""
@@ -198,6 +221,7 @@ def fit(
     decay: float = 1e-4,
     held_out: Batch | None = None,
     checkpoint: str | Path | None = None,
+    bound: Bound = "report",
 ) -> Fit:
     """Fit a network to labels by stochastic gradients; iterate what is returned to run it, a record an epoch.
 
@@ -208,6 +232,8 @@ def fit(
         optimizer   "adamw", or "sgd" with momentum 0.9; `decay` pulls the weights to zero
         held_out    (inputs, labels) that are only looked at; they choose the best epoch
         checkpoint  a file, written after each epoch; where it exists the fit goes on from it
+        bound       "report": each record says how far the steps are from their bound of stability, and going
+                    beyond warns once; "keep": operators beyond it are made smaller after each epoch
 
     Ten epochs are five and a resumed five, bit for bit, at the same number of threads: whatever is drawn in
     an epoch depends on the seed and the epoch alone. Nothing global is seeded. The rate knows the total of
@@ -226,7 +252,15 @@ def fit(
             way_out="give other numbers",
         )
     shapes = {name: list(tensor.shape) for name, tensor in net.state_dict().items()}
-    settings = {"seed": seed, "batch": batch, "optimizer": optimizer, "decay": decay, "weights": shapes}
+    settings: dict[str, Any] = {
+        "seed": seed,
+        "batch": batch,
+        "optimizer": optimizer,
+        "decay": decay,
+        "weights": shapes,
+    }
+    if bound != "report":  # checkpoints from before there was a choice do not name it
+        settings["bound"] = bound
     return Fit(
         net,
         objective,
@@ -237,6 +271,7 @@ def fit(
         held_out,
         None if checkpoint is None else Path(checkpoint),
         settings,
+        bound,
     )
 
 

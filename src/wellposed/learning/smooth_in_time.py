@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +17,34 @@ from wellposed.learning.seeds import generator
 
 @dataclass(frozen=True)
 class SmoothInTime(Objective):
-    """sum_j |theta_j+1 - theta_j|^2 / (t_j+1 - t_j), over the nodes of every control of the network.
+    """The integral of |dtheta/dt|^2 of all weights, which are linear between the nodes of their control:
 
-    The integral of |dtheta/dt|^2 of weights that are linear between their nodes: refining a control leaves
-    it as it is, which a sum without the time steps would not. Sees the weights and their grid only.
+        sum_j |theta_(j+1) - theta_j|^2 / (t_(j+1) - t_j)
 
-    Units:     t in the units of the time grid
-    Raises:    StructureError when the network has no control
+    With kind="variation" that of sqrt((dtheta/dt)^2 + tau), a smoothed total variation of each weight, which
+    lets weights jump but not waver:
+
+        sum_j (t_(j+1) - t_j) sum sqrt(((theta_(j+1) - theta_j) / (t_(j+1) - t_j))^2 + tau)
+
+    Refining a control leaves both as they are, which a sum without the time steps would not. Sees the
+    weights and their grid only.
+
+    Units:     t in the units of the time grid; tau in those of (dtheta/dt)^2
+    Raises:    StructureError when the network has no control, the kind is unknown, or tau is not positive
+    Reference: Ruthotto and Haber, Deep neural networks motivated by PDEs, 2018, arXiv:1804.04272, eq. 13
     """
+
+    kind: Literal["quadratic", "variation"] = "quadratic"
+    tau: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("quadratic", "variation") or not self.tau > 0:
+            raise StructureError(
+                "there is no such smoothness in time",
+                given=f"kind={self.kind!r}, tau={self.tau}",
+                expected="kind 'quadratic' or 'variation', and tau above zero, so that a derivative exists",
+                way_out="leave both away for the quadratic one",
+            )
 
     @property
     def scope(self) -> frozenset[Scope]:
@@ -33,7 +53,7 @@ class SmoothInTime(Objective):
 
     def value(self, net: nn.Module, prediction: Tensor, labels: Labels) -> Tensor:
         """Return the sum over all controls."""
-        return sum(_roughness(net), start=prediction.new_zeros(()))
+        return sum(self._roughness(net), start=prediction.new_zeros(()))
 
     def curvature(self, prediction: Tensor, labels: Labels, v: Tensor) -> Tensor:
         """Return zero: the prediction is not seen."""
@@ -43,7 +63,17 @@ class SmoothInTime(Objective):
     def examples(cls) -> Sequence[tuple[Self, nn.Module, Tensor, Labels]]:
         """Weights on four uneven nodes."""
         inputs = torch.randn(3, 2, generator=generator(0, cls.__name__), dtype=torch.float64)
-        return [(cls(), _Moving(), inputs, Labels(torch.zeros_like(inputs)))]
+        labels = Labels(torch.zeros_like(inputs))
+        return [(cls(), _Moving(), inputs, labels), (cls("variation", 0.1), _Moving(), inputs, labels)]
+
+    def _roughness(self, net: nn.Module) -> Iterator[Tensor]:
+        """Yield the integral of each weight of each control."""
+        for control, nodes in _controls(net):
+            for theta in control.parameters():
+                spans = torch.diff(nodes).to(theta)
+                slopes = theta.diff(dim=0).flatten(1) / spans[:, None]
+                each = slopes.square() if self.kind == "quadratic" else (slopes.square() + self.tau).sqrt()
+                yield (spans * each.sum(1)).sum()
 
 
 class _Moving(nn.Module):
@@ -59,7 +89,8 @@ class _Moving(nn.Module):
         return y @ self.theta.sum(0)
 
 
-def _roughness(net: nn.Module) -> Iterator[Tensor]:
+def _controls(net: nn.Module) -> list[tuple[nn.Module, Tensor]]:
+    """Return what holds weights on nodes, with the nodes."""
     found = [(module, getattr(module, "nodes", None)) for module in net.modules()]
     controls = [(module, nodes) for module, nodes in found if isinstance(nodes, Tensor)]
     if not controls:
@@ -69,7 +100,4 @@ def _roughness(net: nn.Module) -> Iterator[Tensor]:
             expected="a network with at least one Stage",
             way_out="leave SmoothInTime out of the objective",
         )
-    for control, nodes in controls:
-        for theta in control.parameters():
-            spans = torch.diff(nodes).to(theta)
-            yield (theta.diff(dim=0).square().flatten(1).sum(1) / spans).sum()
+    return controls

@@ -7,6 +7,7 @@ from wellposed.network.heads import Classify, Readout
 from wellposed.network.jacobian import Jacobian
 from wellposed.network.lagrangian import KKTResidual, kkt_residual, lagrangian
 from wellposed.network.network import Network
+from wellposed.network.norm_control import limit_norms
 from wellposed.network.part import Part
 from wellposed.network.stage import Stage
 
@@ -24,6 +25,7 @@ __all__ = [
     "Stage",
     "kkt_residual",
     "lagrangian",
+    "limit_norms",
     "load",
     "recipes",
     "save",
