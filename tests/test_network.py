@@ -206,9 +206,14 @@ def test_a_run_that_damps_too_much_is_refused():
 
 def two_levels():
     torch.manual_seed(0)
-    inner = wp.Network(waves(2, Backprop(), channels=4))
+    inner = wp.Network(waves(2, Backprop(), channels=4, bound="report"))
     level = wp.Level(wp.Coarsen(3, 4), inner, wp.Refine(4, 3))
-    parts = [wp.Opening(1, 3, width=3), waves(3, Reversed()), level, waves([1.0, 2.0], Reversed())]
+    parts = [
+        wp.Opening(1, 3, width=3),
+        waves(3, Reversed(), bound="report"),
+        level,
+        waves([1.0, 2.0], Reversed(), bound="report"),
+    ]
     return wp.Network(*parts, wp.Readout(3, 2)).double()
 
 
@@ -263,7 +268,7 @@ def test_replace_shares_the_weights_and_changes_the_rest():
     with pytest.raises(StructureError, match="Euler needs a FirstOrder dynamics"):
         net.replace(integrator=wp.Euler())
     with pytest.raises(StepError):
-        net.replace(time=1000.0)
+        net.replace(time=1000.0, bound="refuse")
 
 
 def test_refine_keeps_theta_and_nears_the_solution():

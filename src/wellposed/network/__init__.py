@@ -1,6 +1,6 @@
 """Networks: stages and what joins them, heads, recipes, archives."""
 
-from wellposed.network import recipes
+from wellposed.network import published, recipes
 from wellposed.network.archive import load, save
 from wellposed.network.connect import Coarsen, Level, Opening, Refine
 from wellposed.network.heads import Classify, Readout
@@ -8,6 +8,7 @@ from wellposed.network.jacobian import Jacobian
 from wellposed.network.lagrangian import KKTResidual, kkt_residual, lagrangian
 from wellposed.network.network import Network
 from wellposed.network.norm_control import limit_norms
+from wellposed.network.normed import Normed, Pool
 from wellposed.network.part import Part
 from wellposed.network.stage import Stage
 
@@ -18,8 +19,10 @@ __all__ = [
     "KKTResidual",
     "Level",
     "Network",
+    "Normed",
     "Opening",
     "Part",
+    "Pool",
     "Readout",
     "Refine",
     "Stage",
@@ -27,6 +30,7 @@ __all__ = [
     "lagrangian",
     "limit_norms",
     "load",
+    "published",
     "recipes",
     "save",
 ]

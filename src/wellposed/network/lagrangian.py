@@ -37,7 +37,7 @@ def lagrangian(
     Shapes:    params as those of the control; states s_0 ... s_N; multipliers p_1 ... p_N
     """
     thetas = stage.control.sample(params, stage.discrete.times)
-    L = loss(_features(stage, states[-1]))
+    L = loss(stage.features(states[-1]))
     for j, p in enumerate(multipliers):
         for a, after, stepped in zip(p, states[j + 1], _step(stage, j, thetas, states[j]), strict=True):
             L = L - (a * (after - stepped)).sum()
@@ -71,9 +71,9 @@ def kkt_residual(stage: Stage, loss: Loss, y: Tensor) -> KKTResidual:
     found = _derivative(L, [*members, *params.values()])
     first = len(states[0])
     # The first state is no variable: what L says there is the derivative by the features that opened it.
-    opened = _derivative(_dot(_opened(stage, start), found[:first]), [start])
+    opened = _derivative(_dot(stage.open(start), found[:first]), [start])
     conditions = {
-        "state": ([_features(stage, states[-1]) - end], [end]),
+        "state": ([stage.features(states[-1]) - end], [end]),
         "adjoint": (
             [*found[first : len(members)], opened[0] - by_start],
             [a for p in multipliers for a in p],
@@ -81,14 +81,6 @@ def kkt_residual(stage: Stage, loss: Loss, y: Tensor) -> KKTResidual:
         "gradient": ([a - b for a, b in zip(found[len(members) :], by_params, strict=True)], by_params),
     }
     return KKTResidual(**{name: _size(left) / _size(of) for name, (left, of) in conditions.items()})
-
-
-def _opened(stage: Stage, y: Tensor) -> State:
-    return stage.integrator.open(stage.dynamics, y)
-
-
-def _features(stage: Stage, s: State) -> Tensor:
-    return s[stage.discrete.newest(len(stage.spans))]
 
 
 def _step(stage: Stage, j: int, thetas: Sequence[Theta], s: State) -> State:
@@ -101,7 +93,7 @@ def _states(stage: Stage, params: Theta, y: Tensor) -> list[State]:
     """Return s_0 ... s_N, each a variable of its own."""
     with torch.no_grad():
         thetas = stage.control.sample(params, stage.discrete.times)
-        s = _opened(stage, y)
+        s = stage.open(y)
         states = [s, *stage.discrete.states(thetas, s)]
     return [tuple(a.clone().requires_grad_() for a in s) for s in states]
 
@@ -110,7 +102,7 @@ def _multipliers(stage: Stage, loss: Loss, params: Theta, states: Sequence[State
     """Return p_0 ... p_N by the adjoint equation, the last first."""
     with torch.no_grad():
         thetas = stage.control.sample(params, stage.discrete.times)
-    p = _derivative(loss(_features(stage, states[-1])), states[-1])
+    p = _derivative(loss(stage.features(states[-1])), states[-1])
     found = [p]
     for j in reversed(range(len(stage.spans))):
         p = _derivative(_dot(_step(stage, j, thetas, states[j]), p), states[j])

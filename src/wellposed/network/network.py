@@ -143,5 +143,5 @@ def _rebuilt(net: Network, change: Callable[[Stage], Stage]) -> Network:
 def _kind(numbered: tuple[int, nn.Module]) -> tuple[str, int]:
     place, part = numbered
     if isinstance(part, Stage) and part.integrator.past == 0:
-        return "run", part.dynamics.members
+        return "run of halves" if part.halves else "run", part.dynamics.members
     return "part", place

@@ -31,6 +31,9 @@ class Stage(Part):
     A step beyond its bound of stability is refused when the stage is built and when an archive is opened;
     training is never stopped by it. With bound="report" nothing is refused: ask `ratio()`.
 
+    A state of two members begins with the features and a partner at rest, and ends with the features alone.
+    With `halves` the features are both members, half of the channels each.
+
     Shapes:    y (batch, channel, *space) -> the same
     Units:     time in one over the units of the rate
     Raises:    StructureError when the four do not fit one another; StepError beyond the bound
@@ -47,11 +50,14 @@ class Stage(Part):
         control: Control | None = None,
         backward: BackwardRule | None = None,
         bound: Literal["refuse", "report"] = "refuse",
+        halves: bool = False,
     ) -> None:
         super().__init__()
         self.dynamics, self.integrator, self.rule = dynamics, integrator, backward or Backprop()
-        self.takes = self.gives = dynamics.channels
         integrator.check(dynamics)
+        _check_halves(dynamics, halves)
+        self.halves = halves
+        self.takes = self.gives = (2 if halves else 1) * dynamics.channels
         self.discrete, self.bound = Discretisation(dynamics, integrator, _spans(time, steps)), bound
         self.rule.check(self.discrete.updates)
         self.control = control or Control.constant(dynamics.start(), self.discrete.times)
@@ -63,6 +69,15 @@ class Stage(Part):
     def spans(self) -> tuple[float, ...]:
         """Lengths of the steps."""
         return self.discrete.spans
+
+    def open(self, y: Tensor) -> State:
+        """Return the state that features begin with."""
+        return y.chunk(2, 1) if self.halves else self.integrator.open(self.dynamics, y)
+
+    def features(self, s: State, j: int | None = None) -> Tensor:
+        """Return the features of the state after j steps, or after all of them."""
+        steps = len(self.spans) if j is None else j
+        return torch.cat(s, 1) if self.halves else s[self.discrete.newest(steps)]
 
     def march(self) -> March:
         """Return the updates and the weights that they take."""
@@ -76,12 +91,12 @@ class Stage(Part):
 
     def states(self, y: Tensor) -> list[State]:
         """Return the state at the start and after each step; the rule is not asked, and all are in memory."""
-        s = self.integrator.open(self.dynamics, y)
+        s = self.open(y)
         return [s, *self.discrete.states(self.march().thetas, s)]
 
     def trajectory(self, y: Tensor) -> list[Tensor]:
         """Return the features at the start and after each step."""
-        return [s[self.discrete.newest(j)] for j, s in enumerate(self.states(y))]
+        return [self.features(s, j) for j, s in enumerate(self.states(y))]
 
     def replace(self, **changes: Any) -> Stage:
         """Return a stage with other arguments and the same weights, which it shares."""
@@ -138,6 +153,7 @@ class Stage(Part):
             "control": self.control,
             "backward": self.rule,
             "bound": self.bound,
+            "halves": self.halves,
         }
 
     def extra_repr(self) -> str:
@@ -163,22 +179,24 @@ def flow(stages: Sequence[Stage], y: Tensor) -> Tensor:
 
     Stages by the same rule are one march, so that `Reversed` keeps one state for all of them.
     """
-    s = stages[0].integrator.open(stages[0].dynamics, _channels_last(y))
+    s = stages[0].open(_channels_last(y))
     *runs, last = [
         (rule, reduce(March.then, [stage.march() for stage in group]))
         for rule, group in groupby(stages, key=lambda stage: stage.rule)
     ]
-    for rule, march in [*runs, (last[0], last[1].seen())]:
+    if not stages[-1].halves:
+        last = (last[0], last[1].seen())
+    for rule, march in [*runs, last]:
         s = rule.run(march, s)
-    return s[0]
+    return stages[-1].features(s)
 
 
 def trajectory(stages: Sequence[Stage], y: Tensor) -> list[Tensor]:
     """Return the features after each step of stages that carry one state, whatever their rules."""
-    states, found = [stages[0].integrator.open(stages[0].dynamics, y)], list[Tensor]()
+    states, found = [stages[0].open(y)], list[Tensor]()
     for stage in stages:
         states = list(stage.discrete.states(stage.march().thetas, states[-1]))
-        found += [s[stage.discrete.newest(j)] for j, s in enumerate(states, start=1)]
+        found += [stage.features(s, j) for j, s in enumerate(states, start=1)]
     return found
 
 
@@ -207,6 +225,17 @@ def _extents(f: Dynamics, thetas: Sequence[Theta]) -> list[Extent | None]:
         still = k > 0 and all(torch.equal(value, thetas[k - 1][name]) for name, value in theta.items())
         extents.append(extents[-1] if still else f.extent(theta))
     return extents
+
+
+def _check_halves(f: Dynamics, halves: bool) -> None:
+    """Raise StructureError where there are no two members that could be the halves of the features."""
+    if halves and f.members != 2:
+        raise StructureError(
+            "only a state of two members can be the features in two halves",
+            given=f"halves=True with {type(f).__name__}, whose state is the features alone",
+            expected="a Partitioned or SecondOrder dynamics, such as DoubleHamiltonian",
+            way_out="leave `halves` away",
+        )
 
 
 def _check_control(f: Dynamics, control: Control) -> None:

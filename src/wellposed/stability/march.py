@@ -39,9 +39,9 @@ class Passage(NamedTuple):
 
     def features(self, y: Tensor) -> Tensor:
         """Return the features at the end from others at the start, what moves along with them as it was."""
-        opened = self.stage.integrator.past > 0
+        opened = self.stage.integrator.past > 0 or self.stage.halves
         s = state_of(self.stage, y) if opened else (y, *(a.expand_as(y) for a in self.start[1:]))
-        return march(self.stage, s)[-1][0]
+        return self.stage.features(march(self.stage, s)[-1])
 
     def first(self) -> Passage:
         """Return the passage of the first example alone."""
@@ -50,7 +50,7 @@ class Passage(NamedTuple):
 
 def state_of(stage: Stage, y: Tensor | State) -> State:
     """Return the state of features at rest; a state is one already."""
-    return stage.integrator.open(stage.dynamics, y) if isinstance(y, Tensor) else y
+    return stage.open(y) if isinstance(y, Tensor) else y
 
 
 def moves(stage: Stage) -> list[Move]:
@@ -182,4 +182,4 @@ def _flow(stages: Sequence[Stage], y: Tensor, seen: list[Passage] | None) -> Ten
         s = states[-1]
         if seen is not None:
             seen.append(Passage("", stage, states))
-    return s[0]
+    return stages[-1].features(s)

@@ -168,7 +168,7 @@ def _together(part: Part, y: Tensor) -> float:
 
 def _measure(passage: Passage) -> StageVerdict:
     """Return what the instruments say of one stage."""
-    stage, y = passage.stage, passage.start[0]
+    stage, y = passage.stage, passage.stage.features(passage.start, 0)
     finite = all(bool(a.isfinite().all()) for s in passage.states for a in s)
     growth = float(growth_of(passage.features, y, *_BRIEF).factor.max()) if finite else inf
     return StageVerdict(
@@ -209,14 +209,14 @@ def _gradients(passage: Passage) -> tuple[float, float]:
     """Return the size of a typical gradient at the start and at the end."""
     with torch.enable_grad():
         states = march(passage.stage, tuple(a.detach().clone().requires_grad_() for a in passage.start))
-        value = typical(states[-1][0])
+        value = typical(passage.stage.features(states[-1]))
     begins, ends = norms_of(value, [states[0], states[-1]]).tolist()
     return begins, ends
 
 
 def _view(passage: Passage) -> tuple[float, int]:
     """Return the radius of the field of view, and the longest axis."""
-    y = passage.start[0]
+    y = passage.stage.features(passage.start, 0)
     return view_of(passage.features, y, probes=2).radius, max(y.shape[2:])
 
 
