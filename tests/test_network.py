@@ -293,3 +293,89 @@ def test_refine_keeps_theta_and_nears_the_solution():
     f = wp.Parabolic(wp.Dense(3))
     stage = wp.Stage(f, wp.Euler(), time=1.0, steps=8, control=wp.Control.constant(f.start(), [0.0, 1.0]))
     assert stage.refine().control.nodes.tolist() == [0.0, 0.5, 1.0]
+
+
+def haar_network(rule, dtype=torch.float64):
+    net = recipes.fully_hyperbolic(channels=2, classes=3, levels=2, steps=2, time=1.0, rank=4)
+    net.parts[-1].map.kernel.data = random(3, 2, dtype=torch.float32)
+    return net.replace(backward=rule).to(dtype)
+
+
+def test_waves_and_haar_steps_are_one_march(monkeypatch):
+    calls = []
+    run = Reversed.run
+
+    def counted(self, march, s):
+        calls.append(len(march.updates))
+        return run(self, march, s)
+
+    monkeypatch.setattr(Reversed, "run", counted)
+    y = random(2, 1, 8, 12)
+    gradients = []
+    for rule in (Reversed(), Reversed(anchors=4), Backprop(), wp.Checkpointed()):
+        net = haar_network(rule)
+        net(y).square().sum().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
+    assert len(calls) == 2  # one march for five stages and four Haar steps, for each of the two rules
+    for gradient in gradients[:2]:
+        assert float((gradient - gradients[2]).norm() / gradients[2].norm()) < 1e-12
+    path = haar_network(Reversed()).trajectory(y)
+    assert [tuple(a.shape[1:]) for a in path][3:6] == [(2, 8, 12), (8, 4, 6), (8, 4, 6)]
+    assert torch.allclose(path[-1], haar_network(Backprop())(y), atol=1e-12)
+
+
+def test_a_haar_step_carries_the_velocity_on():
+    """There and straight back it changes nothing, though the features alone would lose the velocity."""
+    torch.manual_seed(0)
+    first, second = waves(2, Reversed()).double(), waves(2, Reversed()).double()
+    plain = wp.Network(first, second)
+    turned = wp.Network(first, wp.Wavelet(3), wp.Wavelet(12, back=True), second)
+    y = random(2, 3, 6, 4)
+    assert torch.allclose(plain(y), turned(y), atol=1e-13)
+    assert not torch.allclose(plain(y), second(first(y)))
+    # Before any stage, and between features in halves, it is a part as any other.
+    halves = [
+        wp.Stage(wp.DoubleHamiltonian(wp.Conv(c)), wp.Verlet(), time=1.0, steps=2, halves=True).double()
+        for c in (2, 8)
+    ]
+    net = wp.Network(wp.Wavelet(1), halves[0], wp.Wavelet(4), halves[1])
+    y = random(2, 1, 8, 8)
+    assert torch.allclose(net(y), halves[1](wp.Wavelet(4)(halves[0](wp.Wavelet(1)(y)))), atol=1e-13)
+
+
+def test_fully_hyperbolic_loads_again(tmp_path):
+    net = recipes.fully_hyperbolic(channels=2, levels=1, steps=2, time=1.0)
+    y = random(1, 1, 4, 6, dtype=torch.float32)
+    assert torch.equal(load(save(net, tmp_path / "net.zip"))(y), net(y))
+
+
+def test_reversal_error_is_rounding_and_grows_with_damping():
+    found = {}
+    for damping in (0.0, 2.0):
+        f = wp.Hyperbolic(wp.Dense(3), "tanh", damping=damping)
+        stage = wp.Stage(f, wp.Leapfrog(), time=3.0, steps=12, bound="report")
+        y = random(4, 3, dtype=torch.float32)
+        found[damping] = wp.reversal_error(stage.march(), stage.open(y))
+    assert 0 < found[0.0] < 1e-5 < found[2.0] * 100
+    assert found[2.0] > 3 * found[0.0]
+    euler = wp.Stage(wp.Parabolic(wp.Dense(3)), wp.Euler(), time=1.0)
+    with pytest.raises(StructureError, match="steps that can be undone"):
+        wp.reversal_error(euler.march(), euler.open(random(4, 3, dtype=torch.float32)))
+
+
+def test_anchors_let_damped_waves_be_reversed():
+    """A velocity damped to a millionth cannot be brought back from its end, but from the next anchor."""
+    torch.manual_seed(0)
+    f = wp.Hyperbolic(wp.Dense(3), "tanh", damping=4.0)
+    options = {"time": 4.0, "steps": 32, "bound": "report"}
+    with pytest.raises(StructureError, match="what the damping took"):
+        wp.Stage(f, wp.Leapfrog(), backward=Reversed(), **options)
+    stage = wp.Stage(f, wp.Leapfrog(), backward=Reversed(anchors=8), **options)
+    found = []
+    for rule, dtype in ((Backprop(), torch.float64), (stage.rule, torch.float32)):
+        start = random(4, 3, dtype=torch.float32).to(dtype).requires_grad_()
+        stage.to(dtype).replace(backward=rule)(start).square().sum().backward()
+        found.append(start.grad.double())
+    assert float((found[1] - found[0]).norm() / found[0].norm()) < 1e-5
+    with pytest.raises(StructureError, match="anchors lie some updates apart"):
+        Reversed(anchors=0)

@@ -4,6 +4,14 @@ from wellposed.backward.backprop import Backprop
 from wellposed.backward.base import BackwardRule, March
 from wellposed.backward.checkpointed import Checkpointed
 from wellposed.backward.continuous import ContinuousAdjoint
-from wellposed.backward.reversed import Reversed
+from wellposed.backward.reversed import Reversed, reversal_error
 
-__all__ = ["Backprop", "BackwardRule", "Checkpointed", "ContinuousAdjoint", "March", "Reversed"]
+__all__ = [
+    "Backprop",
+    "BackwardRule",
+    "Checkpointed",
+    "ContinuousAdjoint",
+    "March",
+    "Reversed",
+    "reversal_error",
+]

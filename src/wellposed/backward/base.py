@@ -12,10 +12,10 @@ from torch import Tensor
 
 from wellposed.control import Control
 from wellposed.dynamics import State, Theta
-from wellposed.integrators import Discretisation, Shear, Update
-from wellposed.integrators.discretisation import merge
+from wellposed.integrators import Discretisation, Isometry, Shear
+from wellposed.integrators.discretisation import AnyUpdate, merge
 
-Updates = Sequence[Update | Shear]
+Updates = Sequence[AnyUpdate]
 
 
 class Problem(NamedTuple):
@@ -35,7 +35,7 @@ class March(NamedTuple):
 
     thetas: tuple[Theta, ...]
     updates: Updates
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Problem | Isometry, ...] = ()
 
     def then(self, later: March) -> March:
         """Return this march followed by another."""
@@ -79,14 +79,14 @@ class Plan(NamedTuple):
     updates: Updates
     members: int
 
-    def places(self, update: Update | Shear) -> list[int]:
+    def places(self, update: AnyUpdate) -> list[int]:
         """Return where the weights of an update stand among all that are given."""
         starts = [0]
         for names in self.names:
             starts.append(starts[-1] + len(names))
         return [place for k in update.samples for place in range(starts[k], starts[k + 1])]
 
-    def thetas(self, update: Update | Shear, values: Sequence[Tensor]) -> list[Theta]:
+    def thetas(self, update: AnyUpdate, values: Sequence[Tensor]) -> list[Theta]:
         """Return the weights of an update from those at its `places`."""
         rest = iter(values)
         return [{name: next(rest) for name in self.names[k]} for k in update.samples]

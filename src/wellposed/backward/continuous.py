@@ -15,7 +15,7 @@ from wellposed.backward.base import BackwardRule, March, Updates, fresh, precisi
 from wellposed.control import Control, interpolate
 from wellposed.dynamics import State, Theta
 from wellposed.errors import StructureError
-from wellposed.integrators import Discretisation
+from wellposed.integrators import Discretisation, Isometry
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,11 @@ class ContinuousAdjoint(BackwardRule):
 
     def run(self, march: March, s: State) -> State:
         """Return the state at the end."""
-        for discrete, control, params in march.problems:
+        for problem in march.problems:
+            if isinstance(problem, Isometry):  # it takes no time
+                s = problem((), s)
+                continue
+            discrete, control, params = problem
             plan = _Plan(discrete, control, tuple(params), len(s), self.every)
             s = _Continuous.apply(plan, *s, *params.values())  # type: ignore[no-untyped-call]
         return s

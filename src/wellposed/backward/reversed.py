@@ -12,7 +12,7 @@ from torch import Tensor
 from wellposed.backward.base import BackwardRule, March, Plan, Updates, fresh, plan_of, precision
 from wellposed.dynamics import State
 from wellposed.errors import StructureError
-from wellposed.integrators import Shear
+from wellposed.integrators import Isometry, Shear
 
 _FAINT = 1e-3  # a velocity damped to less cannot be brought back from float32
 
@@ -21,61 +21,111 @@ _FAINT = 1e-3  # a velocity damped to less cannot be brought back from float32
 class Reversed(BackwardRule):
     """Keep the last state only, and undo the shears on the way back.
 
-    One evaluation of u serves both the state before and the derivative. No forward mode: take `Backprop`.
+    One evaluation of u serves both the state before and the derivative. With `anchors` a state is kept every
+    so many updates, and what rounding has added on the way back is dropped there: for long marches, or
+    damping. `reversal_error` says how much it is. No forward mode: take `Backprop`.
 
     Raises:    StructureError when an update is no shear, or damps so much that it cannot be undone
-    Cost:      4/3 of the time of backprop; memory of one update, whatever the number of steps
+    Cost:      4/3 of the time of backprop; memory of one update, whatever the number of steps, and of the
+               anchors
     Reference: Gomez et al., The reversible residual network, 2017, arXiv:1707.04585
     """
 
+    anchors: int | None = None
+
     exact = True
 
-    def check(self, updates: Updates) -> None:
-        """Raise StructureError unless every update is a shear that can be undone in float32."""
-        left: dict[int, float] = {}
-        for update in updates:
-            if not isinstance(update, Shear):
-                raise StructureError(
-                    "Reversed needs steps that can be undone",
-                    given="an integrator whose steps are not shears",
-                    expected="an Invertible integrator, such as Leapfrog with a SecondOrder dynamics",
-                    way_out="use backward=Backprop(), or another integrator and dynamics",
-                )
-            left[update.member] = left.get(update.member, 1.0) * update.c
-        if min(left.values(), default=1.0) < _FAINT:
+    def __post_init__(self) -> None:
+        if self.anchors is not None and self.anchors < 1:
             raise StructureError(
-                "Reversed cannot bring back what the damping took",
-                given=f"a velocity damped to {min(left.values()):.1e} of itself",
-                expected=f"at least {_FAINT:g}, so that float32 holds it",
-                way_out="use backward=Backprop(), less damping, or less time",
+                "anchors lie some updates apart",
+                given=f"anchors={self.anchors}",
+                expected="at least one update between them, or None for no anchors",
+                way_out="leave `anchors` away",
             )
+
+    def check(self, updates: Updates) -> None:
+        """Raise StructureError unless every update can be undone, in float32 from an anchor to the next."""
+        piece = self.anchors or max(1, len(updates))
+        for k in range(0, len(updates), piece):
+            _check_piece(updates[k : k + piece])
 
     def run(self, march: March, s: State) -> State:
         """Return the state at the end."""
         plan, flat = plan_of(march, len(s))
-        result: State = _Reversed.apply(plan, *s, *flat)  # type: ignore[no-untyped-call]
-        return result
+        result: State = _Reversed.apply(plan, self.anchors, *s, *flat)  # type: ignore[no-untyped-call]
+        return result[: len(s)]
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
-        """Itself."""
-        return [cls()]
+        """Without anchors, and with some that do not divide the march."""
+        return [cls(), cls(anchors=3)]
+
+
+@torch.no_grad()
+def reversal_error(march: March, s: State) -> float:
+    """|s - s'| / |s| of a state and what comes back when a march from it is undone: rounding, and its growth.
+
+    Raises:    StructureError when an update cannot be undone
+    """
+    Reversed().check(march.updates)
+    end = s
+    for update in march.updates:
+        end = update([march.thetas[k] for k in update.samples], end)
+    for update in reversed(march.updates):
+        if isinstance(update, Isometry):
+            end = update.undo(end)
+        elif isinstance(update, Shear):
+            thetas = [march.thetas[k] for k in update.samples]
+            end = update.undo(end, update.u(thetas, update.others(end)))
+    miss = torch.stack([(a - b).norm() for a, b in zip(s, end, strict=True)]).norm()
+    return float(miss / torch.stack([a.norm() for a in s]).norm())
+
+
+def _check_piece(updates: Updates) -> None:
+    left: dict[int, float] = {}
+    for update in updates:
+        if isinstance(update, Isometry):
+            continue
+        if not isinstance(update, Shear):
+            raise StructureError(
+                "Reversed needs steps that can be undone",
+                given="an integrator whose steps are not shears",
+                expected="an Invertible integrator, such as Leapfrog with a SecondOrder dynamics",
+                way_out="use backward=Backprop(), or another integrator and dynamics",
+            )
+        left[update.member] = left.get(update.member, 1.0) * update.c
+    if min(left.values(), default=1.0) < _FAINT:
+        raise StructureError(
+            "Reversed cannot bring back what the damping took",
+            given=f"a velocity damped to {min(left.values()):.1e} of itself",
+            expected=f"at least {_FAINT:g}, so that float32 holds it",
+            way_out="use backward=Backprop(), anchors, less damping, or less time",
+        )
 
 
 class _Reversed(torch.autograd.Function):
-    """A march of shears as one function of its first state and all its weights."""
+    """A march as one function of its first state and all its weights.
+
+    The anchors are results too: torch.func lets a function keep no others.
+    """
 
     @staticmethod
-    def forward(plan: Plan, *given: Tensor) -> State:
+    def forward(plan: Plan, every: int | None, *given: Tensor) -> tuple[Tensor, ...]:
         s, flat = given[: plan.members], given[plan.members :]
-        for shear in plan.updates:
-            s = shear(plan.thetas(shear, [flat[k] for k in plan.places(shear)]), s)
-        return fresh(s, given)
+        anchors: list[Tensor] = []
+        for place, update in enumerate(plan.updates):
+            if every and place and place % every == 0:
+                anchors += s
+            s = update(plan.thetas(update, [flat[k] for k in plan.places(update)]), s)
+        return fresh((*s, *anchors), given)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: State) -> None:
-        ctx.plan, *given = inputs
-        ctx.save_for_backward(*output, *given[ctx.plan.members :])
+        ctx.plan, ctx.every, *given = inputs
+        anchors = output[ctx.plan.members :]
+        ctx.mark_non_differentiable(*anchors)
+        ctx.save_for_backward(*output[: ctx.plan.members], *given[ctx.plan.members :], *anchors)
         ctx.precision = precision(output[0])
 
     @staticmethod
@@ -83,18 +133,25 @@ class _Reversed(torch.autograd.Function):
         plan: Plan = ctx.plan
         # A tensor saved in a torch.func transform that has ended enters a new one only as a view.
         saved = [tensor.view_as(tensor) for tensor in ctx.saved_tensors]
-        s, flat = tuple(saved[: plan.members]), saved[plan.members :]
+        count = plan.members
+        end = count + sum(len(names) for names in plan.names)
+        s, flat, anchors = tuple(saved[:count]), saved[count:end], saved[end:]
 
-        g: State = gradients
+        g: State = gradients[:count]
         by_flat: list[Any] = [None] * len(flat)
         with ctx.precision():
-            for shear in reversed(plan.updates):
-                assert isinstance(shear, Shear)  # `check` saw to it
-                places = plan.places(shear)
-                s, g, found = _back(plan, shear, s, g, [flat[k] for k in places])
-                for k, gradient in zip(places, found, strict=True):
-                    by_flat[k] = gradient if by_flat[k] is None else by_flat[k] + gradient
-        return None, *g, *by_flat
+            for place, update in reversed(list(enumerate(plan.updates))):
+                if isinstance(update, Isometry):
+                    s, g = update.undo(s), update.undo(g)
+                else:
+                    assert isinstance(update, Shear)  # `check` saw to it
+                    places = plan.places(update)
+                    s, g, found = _back(plan, update, s, g, [flat[k] for k in places])
+                    for k, gradient in zip(places, found, strict=True):
+                        by_flat[k] = gradient if by_flat[k] is None else by_flat[k] + gradient
+                if ctx.every and place and place % ctx.every == 0:
+                    s, anchors = tuple(anchors[-count:]), anchors[:-count]
+        return None, None, *g, *by_flat
 
 
 def _back(

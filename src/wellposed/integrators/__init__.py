@@ -1,6 +1,6 @@
 """Integrators: one step of an initial value problem, and how large it may be."""
 
-from wellposed.integrators.base import Integrator, Invertible, Shear, Step, Update
+from wellposed.integrators.base import Integrator, Invertible, Isometry, Shear, Step, Update
 from wellposed.integrators.discretisation import Discretisation
 from wellposed.integrators.euler import Euler
 from wellposed.integrators.imex import IMEX
@@ -24,6 +24,7 @@ __all__ = [
     "ImplicitMidpoint",
     "Integrator",
     "Invertible",
+    "Isometry",
     "Leapfrog",
     "Midpoint",
     "RungeKutta",

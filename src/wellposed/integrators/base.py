@@ -13,6 +13,7 @@ from torch import Tensor
 from wellposed.dynamics import Dynamics, Extent, State, Theta
 from wellposed.errors import StructureError
 from wellposed.integrators.region import reach
+from wellposed.operators import Operator
 
 Thetas = Sequence[Theta]
 
@@ -73,6 +74,26 @@ class Shear:
         if (self.samples, self.member, self.u) != (later.samples, later.member, later.u):
             return None
         return replace(self, r=later.c * self.r + later.r, c=later.c * self.c)
+
+
+@dataclass(frozen=True)
+class Isometry:
+    """s <- K a for every member a of the state, K'K = 1: it holds no weights, and its adjoint undoes it."""
+
+    K: Operator
+    samples: tuple[int, ...] = ()
+
+    def __call__(self, thetas: Thetas, s: State) -> State:
+        """Return the next state."""
+        return tuple(self.K @ a for a in s)
+
+    def undo(self, s: State) -> State:
+        """Return the state before; of gradients too."""
+        return tuple(self.K.T @ a for a in s)
+
+    def taking(self, samples: tuple[int, ...]) -> Isometry:
+        """Return itself: it takes no samples."""
+        return self
 
 
 class Step(NamedTuple):

@@ -9,7 +9,9 @@ from itertools import accumulate
 from typing import Any
 
 from wellposed.dynamics import State
-from wellposed.integrators.base import Integrator, Shear, Step, Thetas, Update
+from wellposed.integrators.base import Integrator, Isometry, Shear, Step, Thetas, Update
+
+AnyUpdate = Update | Shear | Isometry
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Discretisation:
         ]
 
     @cached_property
-    def updates(self) -> list[Update | Shear]:
+    def updates(self) -> list[AnyUpdate]:
         """Updates of all steps, merged."""
         return merge(update for step in self.steps for update in step)
 
@@ -82,9 +84,9 @@ class Discretisation:
         ]
 
 
-def merge(updates: Iterable[Update | Shear]) -> list[Update | Shear]:
+def merge(updates: Iterable[AnyUpdate]) -> list[AnyUpdate]:
     """Return the same march with neighbours that move one member by one u made one shear."""
-    merged: list[Update | Shear] = []
+    merged: list[AnyUpdate] = []
     for update in updates:
         last = merged[-1] if merged else None
         both = last.then(update) if isinstance(last, Shear) and isinstance(update, Shear) else None

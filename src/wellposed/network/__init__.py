@@ -11,6 +11,7 @@ from wellposed.network.norm_control import limit_norms
 from wellposed.network.normed import Normed, Pool
 from wellposed.network.part import Part
 from wellposed.network.stage import Stage
+from wellposed.network.wavelet import Wavelet
 
 __all__ = [
     "Classify",
@@ -26,6 +27,7 @@ __all__ = [
     "Readout",
     "Refine",
     "Stage",
+    "Wavelet",
     "kkt_residual",
     "lagrangian",
     "limit_norms",

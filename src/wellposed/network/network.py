@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy, deepcopy
-from itertools import groupby
 from typing import Any, Literal, Self, cast
 
 from torch import Tensor, nn
@@ -17,15 +16,17 @@ from wellposed.network.connect import Opening, check_chain
 from wellposed.network.heads import Classify
 from wellposed.network.jacobian import Jacobian
 from wellposed.network.part import Part, seeded
-from wellposed.network.stage import Stage, flow, trajectory
+from wellposed.network.run import Run, flow, marches, runs, trajectory
+from wellposed.network.stage import Stage
 from wellposed.operators import Dense
 
 
 class Network(Part):
     """A chain of parts, from the input to what is read from the features.
 
-    Neighbouring stages that carry the same kind of state are one run: the state is opened once and closed
-    once, so waves keep their velocity from one to the next, and reversed ones keep a single state in memory.
+    Neighbouring stages that carry the same kind of state are one run, and Haar steps behind them: the state
+    is opened once and closed once, so waves keep their velocity from one to the next, and reversed ones keep
+    a single state in memory.
 
     `spacing` says how far samples lie apart along each axis, {"crossline_m": 25.0, "twt_ms": 4.0}: weights
     learned at one spacing mean something else at another, so an archive keeps it.
@@ -50,10 +51,13 @@ class Network(Part):
 
     def forward(self, y: Tensor) -> Tensor:
         """Return what the last part gives."""
-        for run in self._runs():
-            stages = [part for part in run if isinstance(part, Stage)]
-            y = flow(stages, y) if stages else run[0](y)
+        for run in self.runs():
+            y = flow(run, y) if isinstance(run, list) else run(y)
         return y
+
+    def runs(self) -> Iterator[Run | Part]:
+        """Yield the parts, those that carry one state as a list."""
+        return runs(cast("list[Part]", list(self.parts)))
 
     def stages(self) -> list[Stage]:
         """Return all stages, those inside other parts too."""
@@ -70,9 +74,8 @@ class Network(Part):
         Whatever the rules of the stages, it takes memory for all of them; a Level counts as one part.
         """
         found = [y]
-        for run in self._runs():
-            stages = [part for part in run if isinstance(part, Stage)]
-            found += trajectory(stages, found[-1]) if stages else [run[0](found[-1])]
+        for run in self.runs():
+            found += trajectory(run, found[-1]) if isinstance(run, list) else [run(found[-1])]
         return found
 
     def jacobian(self, y: Tensor, by: Literal["weights", "features"] = "weights") -> Jacobian:
@@ -112,15 +115,9 @@ class Network(Part):
 
     def _check_rules(self) -> None:
         """Raise StructureError where a rule cannot differentiate a run of stages."""
-        for run in self._runs():
-            for rule, stages in groupby((part for part in run if isinstance(part, Stage)), lambda s: s.rule):
-                rule.check([update for stage in stages for update in stage.discrete.updates])
-
-    def _runs(self) -> Iterator[list[nn.Module]]:
-        """Neighbouring stages whose states have as many members and no past, and every other part alone."""
-        for k, run in groupby(enumerate(self.parts), _kind):
-            del k
-            yield [part for _, part in run]
+        for run in self.runs():
+            for rule, march in marches(run) if isinstance(run, list) else ():
+                rule.check(march.updates)
 
 
 def _rebuilt(net: Network, change: Callable[[Stage], Stage]) -> Network:
@@ -138,10 +135,3 @@ def _rebuilt(net: Network, change: Callable[[Stage], Stage]) -> Network:
         return other
 
     return cast("Network", rebuilt(net))
-
-
-def _kind(numbered: tuple[int, nn.Module]) -> tuple[str, int]:
-    place, part = numbered
-    if isinstance(part, Stage) and part.integrator.past == 0:
-        return "run of halves" if part.halves else "run", part.dynamics.members
-    return "part", place

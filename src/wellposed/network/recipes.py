@@ -15,9 +15,10 @@ from wellposed.network.heads import Classify
 from wellposed.network.network import Network
 from wellposed.network.part import Part, seeded
 from wellposed.network.stage import Stage
+from wellposed.network.wavelet import Wavelet
 from wellposed.operators import Conv, Stencil
 
-__all__ = ["hyperbolic", "imex", "parabolic", "residual", "unet"]
+__all__ = ["fully_hyperbolic", "hyperbolic", "imex", "parabolic", "residual", "unet"]
 
 
 def imex(
@@ -110,6 +111,39 @@ def hyperbolic(
 
     with seeded(seed):
         return _levels(channels, classes, inputs, stage)
+
+
+def fully_hyperbolic(
+    channels: int = 8,
+    classes: int = 2,
+    *,
+    levels: int = 1,
+    inputs: int = 1,
+    time: float = 4.0,
+    steps: int = 8,
+    rank: int = 8,
+    seed: int = 0,
+) -> Network:
+    """Waves at several resolutions with Haar steps between: of all that, one state is kept in memory.
+
+    Each level has four times the channels at half the resolution, as the transform makes them; operators
+    there are of low rank, K' K with K from all channels to `rank`. Sizes must divide by 2^levels.
+
+    Shapes:    y (batch, inputs, height, width) -> (batch, classes, height, width)
+    Reference: Lensink, Peters and Haber, Fully hyperbolic convolutional neural networks, 2019,
+               arXiv:1905.10484
+    """
+
+    def stage(channels: int) -> Stage:
+        waves = Hyperbolic(Conv(channels, out=min(rank, channels)))
+        return Stage(waves, Leapfrog(), time=time, steps=steps, backward=Reversed())
+
+    with seeded(seed):
+        widths = [channels * 4**level for level in range(levels + 1)]
+        down = [part for width in widths[:-1] for part in (stage(width), Wavelet(width))]
+        up = [part for width in widths[:0:-1] for part in (Wavelet(width, back=True), stage(width // 4))]
+        parts = [Opening(inputs, channels, width=3), *down, stage(widths[-1]), *up]
+        return Network(*parts, Classify(channels, classes))
 
 
 def unet(

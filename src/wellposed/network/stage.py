@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
-from itertools import groupby
 from math import ceil, inf, isfinite
 from typing import Any, Literal, Self
 
@@ -87,7 +85,8 @@ class Stage(Part):
 
     def forward(self, y: Tensor) -> Tensor:
         """Return the features at the end."""
-        return flow([self], y)
+        march = self.march() if self.halves else self.march().seen()
+        return self.features(self.rule.run(march, self.open(channels_last(y))))
 
     def states(self, y: Tensor) -> list[State]:
         """Return the state at the start and after each step; the rule is not asked, and all are in memory."""
@@ -174,33 +173,7 @@ class Stage(Part):
             ]
 
 
-def flow(stages: Sequence[Stage], y: Tensor) -> Tensor:
-    """Return the features after stages that carry one state: it is opened once, and closed once.
-
-    Stages by the same rule are one march, so that `Reversed` keeps one state for all of them.
-    """
-    s = stages[0].open(_channels_last(y))
-    *runs, last = [
-        (rule, reduce(March.then, [stage.march() for stage in group]))
-        for rule, group in groupby(stages, key=lambda stage: stage.rule)
-    ]
-    if not stages[-1].halves:
-        last = (last[0], last[1].seen())
-    for rule, march in [*runs, last]:
-        s = rule.run(march, s)
-    return stages[-1].features(s)
-
-
-def trajectory(stages: Sequence[Stage], y: Tensor) -> list[Tensor]:
-    """Return the features after each step of stages that carry one state, whatever their rules."""
-    states, found = [stages[0].open(y)], list[Tensor]()
-    for stage in stages:
-        states = list(stage.discrete.states(stage.march().thetas, states[-1]))
-        found += [stage.features(s, j) for j, s in enumerate(states, start=1)]
-    return found
-
-
-def _channels_last(y: Tensor) -> Tensor:
+def channels_last(y: Tensor) -> Tensor:
     """Return the same features, in memory as convolutions take them: up to twice as quick on a CPU."""
     return y.to(memory_format=torch.channels_last) if y.ndim == 4 else y
 

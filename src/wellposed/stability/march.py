@@ -19,7 +19,8 @@ from torch.autograd import forward_ad
 from wellposed.dynamics import State, Theta
 from wellposed.errors import StructureError
 from wellposed.integrators import Shear, Update
-from wellposed.network import Level, Network, Part, Stage
+from wellposed.network import Level, Network, Part, Stage, Wavelet
+from wellposed.network.run import ends
 
 Map = Callable[[Tensor], Tensor]
 Move = Callable[[State], State]
@@ -76,9 +77,8 @@ def carry(part: Part, y: Tensor, seen: list[Passage] | None = None) -> Tensor:
         return y + cast("Tensor", part.up(inner, y.shape[2:]))
     if not isinstance(part, Network):
         return cast("Tensor", part(y))
-    for run in part._runs():
-        stages = [stage for stage in run if isinstance(stage, Stage)]
-        y = _flow(stages, y, seen) if stages else carry(cast("Part", run[0]), y, seen)
+    for run in part.runs():
+        y = _flow(run, y, seen) if isinstance(run, list) else carry(run, y, seen)
     return y
 
 
@@ -172,14 +172,18 @@ def _move(updates: Sequence[Update | Shear], thetas: Sequence[Theta], s: State) 
     return s
 
 
-def _flow(stages: Sequence[Stage], y: Tensor, seen: list[Passage] | None) -> Tensor:
-    """Return the features after stages that carry one state."""
-    s = state_of(stages[0], y)
+def _flow(run: Sequence[Stage | Wavelet], y: Tensor, seen: list[Passage] | None) -> Tensor:
+    """Return the features after parts that carry one state."""
+    first, last = ends(list(run))
+    s = first.open(y)
     if seen is not None and torch.is_grad_enabled():  # members at rest have a gradient too
         s = tuple(a if a.requires_grad else a.requires_grad_() for a in s)
-    for stage in stages:
-        states = march(stage, s)
+    for part in run:
+        if isinstance(part, Wavelet):
+            s = part.isometry((), s)
+            continue
+        states = march(part, s)
         s = states[-1]
         if seen is not None:
-            seen.append(Passage("", stage, states))
-    return stages[-1].features(s)
+            seen.append(Passage("", part, states))
+    return last.features(s)
