@@ -34,6 +34,7 @@ class Control(nn.Module):
         self.nodes = torch.as_tensor(nodes, dtype=torch.float64).detach().cpu()
         self.basis = basis
         _check(self.nodes, weights, basis)
+        self._times = tuple(self.nodes.tolist())
         self.weights = nn.ParameterDict({name: nn.Parameter(value) for name, value in weights.items()})
 
     @classmethod
@@ -53,7 +54,8 @@ class Control(nn.Module):
 
         Shapes:    params as `params`, times (time,) -> each (time, *shape)
         """
-        return interpolate(params, self.nodes, times, self.basis)
+        asked = times.tolist() if isinstance(times, Tensor) else [float(time) for time in times]
+        return interpolate(params, self._times, asked, self.basis)
 
     def sample(
         self, params: Mapping[str, Tensor], times: Sequence[float] | Tensor
@@ -86,26 +88,34 @@ class Control(nn.Module):
 
 
 def interpolate(
-    values: Mapping[str, Tensor], nodes: Tensor, times: Sequence[float] | Tensor, basis: str = "linear"
+    values: Mapping[str, Tensor], nodes: Sequence[float], times: Sequence[float], basis: str = "linear"
 ) -> dict[str, Tensor]:
     """Return values at some times from those at nodes; before the first node and after the last they stand.
 
     Shapes:    values (node, *shape), nodes (node,), times (time,) -> each (time, *shape)
     """
-    t = torch.as_tensor(times, dtype=torch.float64).clamp(nodes[0], nodes[-1])
-    before = torch.searchsorted(nodes, t, right=True) - 1
-    after = (before + 1).clamp_max(len(nodes) - 1)
-    span = (nodes[after] - nodes[before]).clamp_min(torch.finfo(torch.float64).tiny)
-    share = (t - nodes[before]) / span
-    if basis == "constant" or not share.any():
-        return {name: value[before.to(value.device)] for name, value in values.items()}
-    return {name: _between(value, before, after, share) for name, value in values.items()}
+    # Places and shares are numbers, not tensors, so that torch.compile takes them as constants.
+    if tuple(times) == tuple(nodes):
+        return dict(values)
+    last = len(nodes) - 1
+    before = [max(0, sum(node <= time for node in nodes) - 1) for time in times]
+    after = [min(place + 1, last) for place in before]
+    shares = [
+        0.0
+        if place == last
+        else min(1.0, max(0.0, (time - nodes[place]) / (nodes[place + 1] - nodes[place])))
+        for time, place in zip(times, before, strict=True)
+    ]
+    if basis == "constant" or not any(shares):
+        return {name: value[before] for name, value in values.items()}
+    return {
+        name: torch.lerp(value[before], value[after], _weights(shares, value))
+        for name, value in values.items()
+    }
 
 
-def _between(value: Tensor, before: Tensor, after: Tensor, share: Tensor) -> Tensor:
-    """Return (1 - share) value[before] + share value[after]."""
-    share = share.to(value).reshape(-1, *(1,) * (value.ndim - 1))
-    return torch.lerp(value[before.to(value.device)], value[after.to(value.device)], share)
+def _weights(shares: list[float], like: Tensor) -> Tensor:
+    return torch.tensor(shares, dtype=like.dtype, device=like.device).reshape(-1, *(1,) * (like.ndim - 1))
 
 
 def _check(nodes: Tensor, weights: Mapping[str, Tensor], basis: str) -> None:

@@ -98,6 +98,13 @@ def plan_of(march: March, members: int) -> tuple[Plan, list[Tensor]]:
     return Plan([tuple(theta) for theta in march.thetas], march.updates, members), flat
 
 
+def eager(call: Callable[..., Any], *given: Any) -> Any:
+    """Return call(*given), outside of the graph of torch.compile: that cannot hold a derivative by hand."""
+    if torch.compiler.is_compiling():
+        call = torch.compiler.disable(call)  # type: ignore[no-untyped-call]
+    return call(*given)
+
+
 def fresh(s: State, given: Sequence[Tensor]) -> State:
     """Return the state, views in place of tensors that were given: a function must not hand those back."""
     return tuple(a.view_as(a) if any(a is b for b in given) else a for a in s)

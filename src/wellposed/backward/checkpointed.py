@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from wellposed.backward.base import BackwardRule, March, Plan, Updates, fresh, plan_of, precision
+from wellposed.backward.base import BackwardRule, March, Plan, Updates, eager, fresh, plan_of, precision
 from wellposed.dynamics import State
 from wellposed.errors import StructureError
 
@@ -47,7 +47,7 @@ class Checkpointed(BackwardRule):
         """Return the state at the end."""
         plan, flat = plan_of(march, len(s))
         every = self.every or max(1, ceil(sqrt(len(march.updates))))
-        result: State = _Checkpointed.apply(plan, every, *s, *flat)  # type: ignore[no-untyped-call]
+        result: State = eager(_Checkpointed.apply, plan, every, *s, *flat)
         return result[: len(s)]
 
     @classmethod

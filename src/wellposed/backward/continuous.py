@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from wellposed.backward.adjoint import Adjoint, adjoint_of
-from wellposed.backward.base import BackwardRule, March, Updates, fresh, precision
+from wellposed.backward.base import BackwardRule, March, Updates, eager, fresh, precision
 from wellposed.control import Control, interpolate
 from wellposed.dynamics import State, Theta
 from wellposed.errors import StructureError
@@ -60,7 +60,7 @@ class ContinuousAdjoint(BackwardRule):
                 continue
             discrete, control, params = problem
             plan = _Plan(discrete, control, tuple(params), len(s), self.every)
-            s = _Continuous.apply(plan, *s, *params.values())  # type: ignore[no-untyped-call]
+            s = eager(_Continuous.apply, plan, *s, *params.values())
         return s
 
     @classmethod
@@ -139,8 +139,7 @@ def _solve_back(
     back = Discretisation(adjoint, grid.integrator, grid.spans[::-1])
     times = [end - time for time in back.times]
     along = {name: torch.stack([s[k] for s in states]) for k, name in enumerate(adjoint.names[:members])}
-    nodes = torch.tensor(grid.nodes, dtype=torch.float64)
-    placed = interpolate(along, nodes, times)
+    placed = interpolate(along, grid.nodes, times)
     thetas = [
         {**theta, **{name: value[k] for name, value in placed.items()}}
         for k, theta in enumerate(plan.control.sample(params, times))

@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from wellposed.backward.base import BackwardRule, March, Plan, Updates, fresh, plan_of, precision
+from wellposed.backward.base import BackwardRule, March, Plan, Updates, eager, fresh, plan_of, precision
 from wellposed.dynamics import State
 from wellposed.errors import StructureError
 from wellposed.integrators import Isometry, Shear
@@ -53,7 +53,7 @@ class Reversed(BackwardRule):
     def run(self, march: March, s: State) -> State:
         """Return the state at the end."""
         plan, flat = plan_of(march, len(s))
-        result: State = _Reversed.apply(plan, self.anchors, *s, *flat)  # type: ignore[no-untyped-call]
+        result: State = eager(_Reversed.apply, plan, self.anchors, *s, *flat)
         return result[: len(s)]
 
     @classmethod
