@@ -7,7 +7,7 @@ import wellposed as wp
 from wellposed import laws
 from wellposed.backward import Backprop, BackwardRule, Checkpointed, ContinuousAdjoint, Reversed
 from wellposed.errors import StructureError
-from wellposed.integrators import Implicit, Integrator
+from wellposed.integrators import Implicit, Integrator, Invertible
 from wellposed.network import kkt_residual
 
 STRUCTURES = [
@@ -273,3 +273,19 @@ def test_adjoint_of_the_implicit_step_by_hand():
     g = -2 * h * torch.fft.ifft2((A.conj() * Y).real * k).real.sum(0)
     expected = torch.stack([g[:, (1 - i) % n, (1 - j) % n] for i, j in places], 1).reshape(2, 1, 3, 3)
     assert_same(by_kernel, expected)
+
+
+EXACT = [rule for rule in (entry.subject for entry in laws.catalogue(BackwardRule)) if rule.exact]
+
+
+@pytest.mark.parametrize("rule", EXACT, ids=repr)
+@pytest.mark.parametrize(("f", "method"), PAIRS)
+def test_every_exact_rule_gives_the_derivative_of_backprop(f, method, rule):
+    try:
+        stage = stage_of(f, method, 4, rule=rule)
+    except StructureError:
+        assert isinstance(rule, Reversed)  # all others take every update
+        assert not isinstance(method, Invertible)
+        return
+    # Damping takes exp(-c t) of a velocity, and reversal multiplies its rounding by as much.
+    laws.gradient(rule, stage, (4, 3), allowed=1e-9 if isinstance(method, Implicit) else 1e-12)
