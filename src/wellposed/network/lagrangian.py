@@ -72,15 +72,13 @@ def kkt_residual(stage: Stage, loss: Loss, y: Tensor) -> KKTResidual:
     first = len(states[0])
     # The first state is no variable: what L says there is the derivative by the features that opened it.
     opened = _derivative(_dot(stage.open(start), found[:first]), [start])
-    conditions = {
-        "state": ([stage.features(states[-1]) - end], [end]),
-        "adjoint": (
-            [*found[first : len(members)], opened[0] - by_start],
-            [a for p in multipliers for a in p],
+    return KKTResidual(
+        state=_quotient([stage.features(states[-1]) - end], [end]),
+        adjoint=_quotient(
+            [*found[first : len(members)], opened[0] - by_start], [a for p in multipliers for a in p]
         ),
-        "gradient": ([a - b for a, b in zip(found[len(members) :], by_params, strict=True)], by_params),
-    }
-    return KKTResidual(**{name: _size(left) / _size(of) for name, (left, of) in conditions.items()})
+        gradient=_quotient([a - b for a, b in zip(found[len(members) :], by_params, strict=True)], by_params),
+    )
 
 
 def _step(stage: Stage, j: int, thetas: Sequence[Theta], s: State) -> State:
@@ -118,6 +116,7 @@ def _dot(a: State, b: State) -> Tensor:
     return torch.stack([(x * y).sum() for x, y in zip(a, b, strict=True)]).sum()
 
 
-def _size(a: Sequence[Tensor]) -> float:
-    squares = torch.stack([x.detach().square().sum() for x in a]).sum()
-    return float(squares.sqrt().clamp_min(torch.finfo(squares.dtype).tiny))
+def _quotient(left: Sequence[Tensor], of: Sequence[Tensor]) -> float:
+    """|left| / |of|."""
+    above, below = (torch.stack([a.detach().norm() for a in side]).norm() for side in (left, of))
+    return float(above / below.clamp_min(torch.finfo(below.dtype).tiny))
