@@ -628,6 +628,8 @@ def test_norm_control_keeps_the_bound_and_says_from_where():
     assert wp.limit_norms(net) <= 1.0  # and nothing is left to do
     (record,) = fit(wild_network(30.0), CrossEntropy(), y, labels, epochs=1, seed=0, bound="keep")
     assert record.ratio > 1
+    with pytest.raises(ConfigError, match="what to do about the bound"):
+        fit(net, CrossEntropy(), y, labels, epochs=1, seed=0, bound="kep")
     assert wp.limit_norms(torch.nn.Linear(2, 2)) is None
     residual = wp.Network(wp.Stage(wp.Residual(wp.Dense(2)), wp.Euler()))
     assert wp.limit_norms(residual) is None

@@ -10,7 +10,7 @@ import torch
 import wellposed as wp
 from wellposed import laws
 from wellposed.backward import Backprop, Reversed
-from wellposed.errors import FileError, StepError, StructureError
+from wellposed.errors import FileError, ShapeError, StepError, StructureError
 from wellposed.learning import CrossEntropy, Labels, SmoothInTime, fit
 from wellposed.network import Part, load, recipes, save
 
@@ -356,6 +356,12 @@ def test_reversal_error_is_rounding_and_grows_with_damping():
         stage = wp.Stage(f, wp.Leapfrog(), time=3.0, steps=12, bound="report")
         y = random(4, 3, dtype=torch.float32)
         found[damping] = wp.reversal_error(stage.march(), stage.open(y))
+    f = wp.Hyperbolic(wp.Dense(3), "tanh", damping=4.0)
+    stage = wp.Stage(f, wp.Leapfrog(), time=3.0, steps=12, bound="report")
+    with pytest.raises(StructureError, match="what the damping took"):
+        wp.reversal_error(stage.march(), stage.open(y))
+    assert wp.reversal_error(stage.march(), stage.open(y), anchors=4) < found[2.0] * 10
+    assert wp.reversal_error(stage.march(), stage.open(torch.zeros(2, 3)), anchors=4) == 0
     assert 0 < found[0.0] < 1e-5 < found[2.0] * 100
     assert found[2.0] > 3 * found[0.0]
     euler = wp.Stage(wp.Parabolic(wp.Dense(3)), wp.Euler(), time=1.0)
@@ -379,3 +385,68 @@ def test_anchors_let_damped_waves_be_reversed():
     assert float((found[1] - found[0]).norm() / found[0].norm()) < 1e-5
     with pytest.raises(StructureError, match="anchors lie some updates apart"):
         Reversed(anchors=0)
+
+
+@pytest.mark.parametrize("steps", [3, 7, 10, 12])
+@pytest.mark.parametrize("basis", ["linear", "constant"])
+def test_refined_nodes_are_the_times_of_the_steps(steps, basis):
+    """Times that are sums of steps meet a node but for rounding: no node beside a node, none missed."""
+    f = wp.Antisymmetric(wp.Dense(2))
+    times = wp.Stage(f, wp.RK4(), time=3.0, steps=steps, bound="report").discrete.times
+    values = {name: random(len(times), *shape) for name, shape in f.shapes().items()}
+    control = wp.Control(values, times, basis)
+    stage = wp.Stage(f, wp.RK4(), time=3.0, steps=steps, control=control, bound="report").double()
+    y = random(2, 2)
+    assert torch.allclose(stage.replace()(y), stage(y), atol=1e-12)
+    finer = stage
+    for _ in range(2):
+        finer = finer.refine()
+        assert len(finer.control.nodes) == len(finer.discrete.times)
+        at = finer.control.at(finer.control.params, times)
+        assert all(torch.allclose(at[name], values[name], atol=1e-8) for name in values)
+
+
+def test_refine_gives_weights_of_its_own_that_learn_as_before():
+    f = wp.Parabolic(wp.Dense(2))
+    stage = wp.Stage(f, wp.Euler(), time=1.0, steps=4, control=wp.Control.constant(f.start(), [0.0]))
+    stage.control.weights["b"].requires_grad_(False)
+    finer = stage.refine()
+    assert all(
+        finer.control.weights[name].data_ptr() != value.data_ptr()
+        for name, value in stage.control.weights.items()
+    )
+    assert not finer.control.weights["b"].requires_grad
+    assert finer.control.weights["K"].requires_grad
+
+
+def test_a_stage_in_two_places_stays_one():
+    torch.manual_seed(0)
+    twice = waves(2, Backprop(), bound="report").double()
+    net = wp.Network(twice, twice)
+    other = net.replace(backward=Reversed())
+    assert len(other.parts) == 2
+    assert other.parts[0] is other.parts[1]
+    y = random(2, 3, 4, 4)
+    assert torch.allclose(net(y), other(y), atol=1e-12)
+    J, v, w = net.jacobian(y, "features"), random(2, 3, 4, 4, seed=1), random(2, 3, 4, 4, seed=2)
+    assert float(((J @ v) * w).sum()) == pytest.approx(float((v * (J.T @ w)).sum()))
+
+
+def test_instruments_leave_running_averages_alone():
+    net = wp.published.classifier("parabolic", "cifar10", steps=1).train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    y = random(2, 3, 8, 8, dtype=torch.float32)
+    wp.worst_growth(net, y, products=3)
+    wp.gradient_norms(net, y)
+    wp.largest_change(net, y, 0.1, ascents=2)
+    net.jacobian(y) @ {name: torch.ones_like(p) for name, p in net.named_parameters()}
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert all(module.training for module in net.modules())
+
+
+def test_what_does_not_divide_is_refused():
+    for channels in (2, 5):
+        with pytest.raises(StructureError, match="no bands"):
+            wp.Wavelet(channels, back=True)
+    with pytest.raises(ShapeError, match="nothing left to pool"):
+        wp.Pool(2)(torch.zeros(1, 2, 1, 4))

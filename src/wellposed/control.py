@@ -80,7 +80,11 @@ class Control(nn.Module):
                 way_out="add the old nodes to the new ones",
             )
         with torch.no_grad():
-            return Control(self.at(self.params, finer), finer, self.basis)
+            values = {name: value.clone() for name, value in self.at(self.params, finer).items()}
+            refined = Control(values, finer, self.basis)
+        for name, value in self.weights.items():
+            refined.weights[name].requires_grad_(value.requires_grad)
+        return refined
 
     def extra_repr(self) -> str:
         """Nodes and basis."""
@@ -98,7 +102,8 @@ def interpolate(
     if tuple(times) == tuple(nodes):
         return dict(values)
     last = len(nodes) - 1
-    before = [max(0, sum(node <= time for node in nodes) - 1) for time in times]
+    near = 1e-9 * (nodes[-1] - nodes[0])  # sums of steps meet a node but for rounding
+    before = [max(0, sum(node <= time + near for node in nodes) - 1) for time in times]
     after = [min(place + 1, last) for place in before]
     shares = [
         0.0

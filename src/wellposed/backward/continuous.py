@@ -27,9 +27,9 @@ class ContinuousAdjoint(BackwardRule):
     The states y are reconstructed forward, and a is solved in reversed time, by the integrator of the stage
     on a grid with one step for each `every` of its own; between the nodes y is linear, and the integral is
     taken by trapezoids. It is here to show what it gets wrong: it is the derivative of the continuous
-    problem, of order two at best, and with large steps not a direction in which the discrete loss falls. The
-    integral is sampled on the nodes of its grid: a control with more nodes than those has some that get
-    nothing, so compare gradients by a control on fewer nodes.
+    problem, of order two at best on a control whose nodes stay, and with large steps not a direction in which
+    the discrete loss falls. The integral is sampled on the nodes of its grid: a control with more nodes than
+    those has some that get nothing, so compare gradients by a control on fewer nodes.
 
     Raises:    StructureError when `every` is less than one
     Cost:      about half an adjoint at every=2; memory of one state a step of its grid

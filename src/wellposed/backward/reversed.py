@@ -63,23 +63,36 @@ class Reversed(BackwardRule):
 
 
 @torch.no_grad()
-def reversal_error(march: March, s: State) -> float:
+def reversal_error(march: March, s: State, anchors: int | None = None) -> float:
     """|s - s'| / |s| of a state and what comes back when a march from it is undone: rounding, and its growth.
+
+    With anchors the largest of the pieces between them.
 
     Raises:    StructureError when an update cannot be undone
     """
-    Reversed().check(march.updates)
+    Reversed(anchors).check(march.updates)
+    piece, worst = anchors or max(1, len(march.updates)), 0.0
+    for k in range(0, len(march.updates), piece):
+        error, s = _undone(march, march.updates[k : k + piece], s)
+        worst = max(worst, error)
+    return worst
+
+
+def _undone(march: March, updates: Updates, s: State) -> tuple[float, State]:
+    """Return the error of undoing some updates, and the state after them."""
     end = s
-    for update in march.updates:
+    for update in updates:
         end = update([march.thetas[k] for k in update.samples], end)
-    for update in reversed(march.updates):
+    after = end
+    for update in reversed(updates):
         if isinstance(update, Isometry):
             end = update.undo(end)
         elif isinstance(update, Shear):
             thetas = [march.thetas[k] for k in update.samples]
             end = update.undo(end, update.u(thetas, update.others(end)))
     miss = torch.stack([(a - b).norm() for a, b in zip(s, end, strict=True)]).norm()
-    return float(miss / torch.stack([a.norm() for a in s]).norm())
+    size = torch.stack([a.norm() for a in s]).norm()
+    return float(miss / size.clamp_min(torch.finfo(size.dtype).tiny)), after
 
 
 def _check_piece(updates: Updates) -> None:

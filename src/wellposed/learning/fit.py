@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from math import cos, isfinite, pi
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -25,24 +25,9 @@ from wellposed.learning.checkpoint import (
 )
 from wellposed.learning.labels import Labels
 from wellposed.learning.objective import Objective
-from wellposed.network import limit_norms
+from wellposed.network import Stage, limit_norms
 
 Bound = Literal["report", "keep"]
-
-
-@dataclass(frozen=True)
-class OneCycle:
-    """Learning rate that rises to its peak over a tenth of the epochs and falls to zero by a cosine."""
-
-    peak: float
-    epochs: int
-
-    def __call__(self, epoch: float) -> float:
-        """Return the rate at a time, in epochs."""
-        rise = self.epochs / 10
-        if epoch < rise:
-            return self.peak * (epoch / rise + 1e-3) / (1 + 1e-3)
-        return self.peak * (1 + cos(pi * min(1.0, (epoch - rise) / (self.epochs - rise)))) / 2
 
 
 @dataclass(frozen=True)
@@ -148,7 +133,8 @@ class Fit(Iterator[Record]):
         """Return the quotient of a step and its bound; keep it, or warn the first time it is beyond."""
         if self.bound == "keep":
             return limit_norms(self.net)
-        ratio: float | None = getattr(self.net, "ratio", lambda: None)()
+        ratios = [module.ratio() for module in self.net.modules() if isinstance(module, Stage)]
+        ratio = max((ratio for ratio in ratios if ratio is not None), default=None)
         if ratio is not None and ratio > 1 and not any((record.ratio or 0) > 1 for record in self.records):
             warnings.warn(f"a step is {ratio:.2g} times its bound of stability; see `bound`", stacklevel=2)
         return ratio
@@ -242,8 +228,16 @@ def fit(
     Shapes:    inputs (batch, channel, *space); labels as the objective says
     Raises:    ShapeError when inputs and labels do not fit; StepError when numbers are no longer finite;
                FileError, RunError for a checkpoint that cannot be used
-    Cost:      a forward and a backward pass an example and epoch, two copies of the weights
+    Cost:      a forward and a backward pass an example and epoch, two copies of the weights; an epoch also
+               the norms of operators at each node where stages claim stability, for convolutions seconds
     """
+    if bound not in ("report", "keep"):
+        raise ConfigError(
+            "a fit does not know what to do about the bound",
+            given=f"bound={bound!r}",
+            expected="'report' or 'keep'",
+            way_out=f"write {close_match(bound, ('report', 'keep')) or 'one of the two'}",
+        )
     if epochs < 0 or batch < 1:
         raise ConfigError(
             "a fit runs over whole batches and epochs",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +10,7 @@ from torch import Tensor, nn
 from wellposed.errors import ConfigError, ShapeError, StepError
 from wellposed.learning.labels import Labels
 from wellposed.learning.objective import check_places
+from wellposed.network.part import still
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def score(net: nn.Module, inputs: Tensor, truth: Labels, *, batch: int = 64) -> 
             way_out="score where something is known",
         )
     parts = (slice(start, start + batch) for start in range(0, len(inputs), batch))
-    with _unchanged(net):
+    with still(net), torch.no_grad():
         counts = [_confusion(net(inputs[part]), truth.take(part)) for part in parts]
     return _summed(torch.stack(counts).sum(0))
 
@@ -107,16 +106,3 @@ def _check_classes(truth: Labels, classes: Tensor, count: int) -> None:
             expected=f"integers from 0 to {count - 1} without std, one for each channel of the prediction",
             way_out="number the classes from 0; real values and positions are judged by their own errors",
         )
-
-
-@contextmanager
-def _unchanged(net: nn.Module) -> Iterator[None]:
-    """Let a network predict only; afterwards each of its modules trains again if it did before."""
-    training = [module for module in net.modules() if module.training]
-    net.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module in training:
-            module.training = True

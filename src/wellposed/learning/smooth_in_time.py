@@ -26,8 +26,8 @@ class SmoothInTime(Objective):
 
         sum_j (t_(j+1) - t_j) sum sqrt(((theta_(j+1) - theta_j) / (t_(j+1) - t_j))^2 + tau)
 
-    Refining a control leaves both as they are, which a sum without the time steps would not. Sees the
-    weights and their grid only.
+    Refining a linear control leaves both as they are, which a sum without the time steps would not; one that
+    is constant between its nodes is taken as if it were linear. Sees the weights and their grid only.
 
     Units:     t in the units of the time grid; tau in those of (dtheta/dt)^2
     Raises:    StructureError when the network has no control, the kind is unknown, or tau is not positive
@@ -71,7 +71,7 @@ class SmoothInTime(Objective):
         for control, nodes in _controls(net):
             for theta in control.parameters():
                 spans = torch.diff(nodes).to(theta)
-                slopes = theta.diff(dim=0).flatten(1) / spans[:, None]
+                slopes = theta.diff(dim=0).reshape(len(spans), -1) / spans[:, None]
                 each = slopes.square() if self.kind == "quadratic" else (slopes.square() + self.tau).sqrt()
                 yield (spans * each.sum(1)).sum()
 

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from wellposed.backward import Backprop
+from wellposed.network.part import still
 
 
 @dataclass(frozen=True, eq=False)
 class Jacobian:
-    """J = d net(y) / d weights, or by the features y.
+    """J = d net(y) / d weights, or by the features y; of the network as it predicts, not as it trains.
 
         J @ v       by forward mode, without a tape: through `Backprop`, other rules have no such mode
         J.T @ w     by the rules of the stages, <J v, w> = <v, J' w>
@@ -32,7 +33,8 @@ class Jacobian:
         """J v."""
         call, at = _map(self.net.replace(backward=Backprop(), bound="report"), self.y, self.by)
         v = v if isinstance(at, Tensor) else {name: v[name] for name in at}
-        pushed: Tensor = torch.func.jvp(call, (at,), (v,))[1]
+        with still(self.net):
+            pushed: Tensor = torch.func.jvp(call, (at,), (v,))[1]
         return pushed
 
     @property
@@ -50,7 +52,8 @@ class JacobianAdjoint:
     def __matmul__(self, w: Tensor) -> Any:
         """J' w."""
         call, at = _map(self.of.net, self.of.y, self.of.by)
-        return torch.func.vjp(call, at)[1](w)[0]
+        with still(self.of.net):
+            return torch.func.vjp(call, at)[1](w)[0]
 
     @property
     def T(self) -> Jacobian:

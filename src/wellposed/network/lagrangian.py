@@ -52,12 +52,17 @@ def kkt_residual(stage: Stage, loss: Loss, y: Tensor) -> KKTResidual:
         gradient    the derivative of the loss by theta is sum_j (d step_j / d theta)' p_(j+1)
 
     An exact rule fulfils all three to rounding, since backpropagation is the adjoint method of the discrete
-    problem; `ContinuousAdjoint` does not.
+    problem; `ContinuousAdjoint` does not in general.
 
     Shapes:    y (batch, channel, *space); loss takes the features at the end, and gives a number
     Cost:      the derivative twice, and memory of all states
     Reference: Haber and Ruthotto, Stable architectures for deep neural networks, 2017, arXiv:1705.03341
     """
+    with torch.enable_grad():
+        return _kkt_residual(stage, loss, y)
+
+
+def _kkt_residual(stage: Stage, loss: Loss, y: Tensor) -> KKTResidual:
     params = {name: value.detach().requires_grad_() for name, value in stage.control.params.items()}
     named = {f"control.weights.{name}": value for name, value in params.items()}
     start = y.detach().requires_grad_()
@@ -74,8 +79,9 @@ def kkt_residual(stage: Stage, loss: Loss, y: Tensor) -> KKTResidual:
     opened = _derivative(_dot(stage.open(start), found[:first]), [start])
     return KKTResidual(
         state=_quotient([stage.features(states[-1]) - end], [end]),
-        adjoint=_quotient(
-            [*found[first : len(members)], opened[0] - by_start], [a for p in multipliers for a in p]
+        adjoint=max(
+            _quotient(found[first : len(members)], [a for p in multipliers for a in p]),
+            _quotient([opened[0] - by_start], [by_start]),
         ),
         gradient=_quotient([a - b for a, b in zip(found[len(members) :], by_params, strict=True)], by_params),
     )

@@ -122,14 +122,21 @@ class Network(Part):
 
 def _rebuilt(net: Network, change: Callable[[Stage], Stage]) -> Network:
     """Return a network with other stages; what is no stage, and holds none, is the same."""
+    known: dict[int, nn.Module] = {}
 
     def rebuilt(module: nn.Module) -> nn.Module:
+        if id(module) in known:  # what stands in two places is one, and stays so
+            return known[id(module)]
+        known[id(module)] = other = _changed(module)
+        return other
+
+    def _changed(module: nn.Module) -> nn.Module:
         if isinstance(module, Stage):
             return change(module)
         if not any(isinstance(inner, Stage) for inner in module.modules()):
             return module
         other = copy(module)
-        other._modules = {name: child and rebuilt(child) for name, child in module.named_children()}
+        other._modules = {name: child and rebuilt(child) for name, child in module._modules.items()}
         if isinstance(other, Network):
             other._check_rules()
         return other

@@ -8,6 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from wellposed.errors import ShapeError
 from wellposed.network.part import Part, seeded
 from wellposed.operators import Conv, Dense, Family
 
@@ -55,6 +56,7 @@ class Pool(Part):
     """Means over two samples along each axis, or over the whole space; of an odd axis the last is left out.
 
     Shapes:    y (batch, channels, *space) -> (batch, channels, *floor(space / 2)), or (batch, channels)
+    Raises:    ShapeError when an axis has a single sample
     """
 
     def __init__(self, channels: int, *, whole: bool = False) -> None:
@@ -68,6 +70,13 @@ class Pool(Part):
             return y.flatten(2).mean(2)
         for axis in range(2, y.ndim):
             pairs = y.shape[axis] // 2
+            if not pairs:
+                raise ShapeError(
+                    "there is nothing left to pool",
+                    given=f"features over {tuple(y.shape[2:])}",
+                    expected="at least two samples along each axis",
+                    way_out="begin with a larger space, or pool less often",
+                )
             even = y.narrow(axis, 0, 2 * pairs)
             y = even.reshape(*y.shape[:axis], pairs, 2, *y.shape[axis + 1 :]).mean(axis + 1)
         return y

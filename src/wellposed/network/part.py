@@ -37,6 +37,18 @@ class Part(nn.Module, ABC):
 
 
 @contextmanager
+def still(net: nn.Module) -> Iterator[None]:
+    """Let a network only predict inside, so that no norm gathers averages; then each module is as before."""
+    training = [module for module in net.modules() if module.training]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Draw weights from this seed inside; the global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):

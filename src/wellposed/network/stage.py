@@ -99,7 +99,7 @@ class Stage(Part):
 
     def replace(self, **changes: Any) -> Stage:
         """Return a stage with other arguments and the same weights, which it shares."""
-        return Stage(**{**self.arguments(), **changes})
+        return Stage(**{**self.arguments(), **changes}).train(self.training)
 
     def refine(self) -> Stage:
         """Return a stage with two steps for each, and the same theta(t) on more nodes: weights of its own.
@@ -109,9 +109,12 @@ class Stage(Part):
         halves = [h / 2 for h in self.spans for _ in range(2)]
         finer = self.replace(steps=halves, bound="report")
         old = self.control.nodes
-        on_samples = bool(torch.isin(torch.tensor(self.discrete.times, dtype=old.dtype), old).all())
-        asked = torch.tensor(finer.discrete.times) if on_samples else (old[1:] + old[:-1]) / 2
-        new = [t for t in asked.tolist() if float((old - t).abs().min()) > 1e-9 * sum(self.spans)]
+
+        def lacks(times: Sequence[float]) -> list[float]:
+            return [t for t in times if float((old - t).abs().min()) > 1e-9 * sum(self.spans)]
+
+        between = ((old[1:] + old[:-1]) / 2).tolist()
+        new = lacks(between if lacks(self.discrete.times) else finer.discrete.times)
         control = self.control.refine(sorted([*old.tolist(), *new]))
         return finer.replace(control=control, bound=self.bound)
 
@@ -188,7 +191,10 @@ def _spans(time: float, steps: int | Sequence[float]) -> tuple[float, ...]:
             expected="a positive time, and at least one step of positive length",
             way_out="give a number of steps, or their lengths",
         )
-    return tuple(time * length / sum(lengths) for length in lengths)
+    total = sum(lengths)
+    # Lengths that fill the time are taken as they are: scaled by a rounded one they would wander.
+    scale = 1.0 if abs(total - time) <= 1e-12 * time else time / total
+    return tuple(scale * length for length in lengths)
 
 
 def _extents(f: Dynamics, thetas: Sequence[Theta]) -> list[Extent | None]:

@@ -8,6 +8,7 @@ from typing import Any, Self
 from torch import Tensor
 
 from wellposed.backward import March
+from wellposed.errors import StructureError
 from wellposed.integrators import Isometry
 from wellposed.network.part import Part
 from wellposed.operators import Haar
@@ -31,6 +32,13 @@ class Wavelet(Part):
     def __init__(self, channels: int, *, dims: int = 2, back: bool = False) -> None:
         super().__init__()
         bands = 2**dims
+        if back and (channels % bands or channels < bands):
+            raise StructureError(
+                "these channels are no bands of a Haar transform",
+                given=f"{channels} channels in {dims} dimensions",
+                expected=f"a multiple of {bands}",
+                way_out="choose channels that divide, or leave `back` away",
+            )
         self.haar = Haar(channels // bands if back else channels, dims)
         self.takes, self.gives = channels, self.haar.channels * (1 if back else bands)
         self.isometry = Isometry(self.haar.T if back else self.haar)

@@ -13,6 +13,7 @@ from wellposed.errors import StepError, StructureError
 from wellposed.integrators import Euler, ImplicitEuler, ImplicitMidpoint, RungeKutta
 from wellposed.integrators.runge_kutta import Tableau
 from wellposed.network import Classify, Coarsen, Level, Network, Opening, Part, Readout, Refine, Stage
+from wellposed.network.part import still
 from wellposed.operators import Prolong, Restrict
 from wellposed.operators.resample import coarse_space
 from wellposed.stability.march import draw
@@ -60,6 +61,11 @@ def largest_change(part: Part, y: Tensor, radius: float, *, ascents: int = 30, s
     Units:     radius in those of y, the 2-norm over a whole example
     Cost:      `ascents` evaluations and backward passes
     """
+    with still(part):
+        return _ascent(part, y, radius, ascents, seed)
+
+
+def _ascent(part: Part, y: Tensor, radius: float, ascents: int, seed: int) -> Change:
     with torch.no_grad():
         base = part(y)
     d = _scaled(draw(*y.shape, like=y, seed=seed), radius)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from wellposed.errors import ShapeError
 from wellposed.network import Part
+from wellposed.network.part import still
 from wellposed.stability.march import Map, carry, draw
 
 
@@ -63,7 +64,8 @@ def field_of_view(
     Raises:    ShapeError for features without space, or a place outside of it
     Cost:      one evaluation and one backward pass of `probes` examples
     """
-    return view_of(partial(carry, part), y, place, probes)
+    with still(part):
+        return view_of(partial(carry, part), y, place, probes)
 
 
 def view_of(features: Map, y: Tensor, place: Sequence[int] | None = None, probes: int = 4) -> FieldOfView:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from wellposed.dynamics import State
 from wellposed.network import Part
+from wellposed.network.part import still
 from wellposed.stability.march import Passage, carry, draw, named
 
 Loss = Callable[[Tensor], Tensor]
@@ -25,7 +26,7 @@ def gradient_norms(part: Part, y: Tensor, loss: Loss | None = None) -> list[Tens
     Cost:      one evaluation and one backward pass; every state is kept
     """
     seen: list[Passage] = []
-    with torch.enable_grad():
+    with still(part), torch.enable_grad():
         out = carry(part, y.detach().clone().requires_grad_(), seen)
         value = typical(out) if loss is None else loss(out)
     return [norms_of(value, passage.states) for passage in named(part, seen)]

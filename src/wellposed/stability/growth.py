@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from wellposed.network import Part
+from wellposed.network.part import still
 from wellposed.stability.march import Map, carry, draw, push
 
 Product = Callable[[Tensor], Tensor]
@@ -41,7 +42,8 @@ def worst_growth(part: Part, y: Tensor, *, products: int = 60, tolerance: float 
     Cost:      up to `products` products with J and with J'
     Reference: Golub and Kahan, SIAM J. Numer. Anal. 2 (1965) 205-224
     """
-    return growth_of(partial(carry, part), y, products, tolerance)
+    with still(part):
+        return growth_of(partial(carry, part), y, products, tolerance)
 
 
 def growth_of(features: Map, y: Tensor, products: int = 60, tolerance: float = 1e-3) -> Growth:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from wellposed.errors import ResourceError, StepError, StructureError
 from wellposed.network import Classify, Network, Opening, Part, Readout
+from wellposed.network.part import still
 from wellposed.stability.certified import certified_bound, largest_change
 from wellposed.stability.field_of_view import view_of
 from wellposed.stability.gradients import norms_of, typical
@@ -73,7 +74,7 @@ class StageVerdict:
     def sentence(self) -> str:
         """The verdict in words."""
         claim = "" if self.ratio is not None else ", though its dynamics makes no promise"
-        calm = f"well posed: no perturbation is enlarged more than {self.growth:.3g} times{claim}"
+        calm = f"well posed: none that was found is enlarged more than {self.growth:.3g} times{claim}"
         return self.trouble or calm
 
 
@@ -125,7 +126,11 @@ def well_posedness(part: Part, y: Tensor, *, examples: int = 16) -> WellPosednes
     Raises:    StructureError for stages inside a part that cannot be followed
     Cost:      seconds on points, and on a section of 64 x 64 samples
     """
-    y = y.detach()[:examples]
+    with still(part):
+        return _verdict(part, y.detach()[: max(1, examples)])
+
+
+def _verdict(part: Part, y: Tensor) -> WellPosedness:
     seen = passages(part, y)
     if any(passage.start[0][0].numel() > _SMALL for passage in seen):
         y, seen = y[:1], [passage.first() for passage in seen]
