@@ -37,8 +37,6 @@ nitpicky = False
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["config.cache"]
-if not (HERE / "performance.md").exists():
-    suppress_warnings += ["toc.not_readable", "ref.doc"]
 
 html_theme = "furo"
 html_title = "wellposed"
