@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -140,9 +140,10 @@ class _Reversed(torch.autograd.Function):
         ctx.mark_non_differentiable(*anchors)
         ctx.save_for_backward(*output[: ctx.plan.members], *given[ctx.plan.members :], *anchors)
         ctx.precision = precision(output[0])
+        ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         plan: Plan = ctx.plan
         # A tensor saved in a torch.func transform that has ended enters a new one only as a view.
         saved = [tensor.view_as(tensor) for tensor in ctx.saved_tensors]
@@ -150,7 +151,9 @@ class _Reversed(torch.autograd.Function):
         end = count + sum(len(names) for names in plan.names)
         s, flat, anchors = tuple(saved[:count]), saved[count:end], saved[end:]
 
-        g: State = gradients[:count]
+        # Zeros that autograd makes are not laid out in memory as the state is.
+        pairs = zip(s, gradients[:count], strict=True)
+        g: State = tuple(torch.zeros_like(a) if found is None else found for a, found in pairs)
         by_flat: list[Any] = [None] * len(flat)
         with ctx.precision():
             for place, update in reversed(list(enumerate(plan.updates))):
@@ -175,8 +178,7 @@ def _back(
     def u(others: State, weights: list[Tensor]) -> Tensor:
         return shear.u(plan.thetas(shear, weights), others)
 
-    value, pull = torch.func.vjp(u, shear.others(s), weights)[:2]
-    by_others, by_weights = pull(g[shear.member])
+    value, by_others, by_weights = _pull(u, shear.others(s), weights, g[shear.member])
     others = tuple(
         torch.add(gradient, found, alpha=shear.r)
         for gradient, found in zip(shear.others(g), by_others, strict=True)
@@ -184,3 +186,21 @@ def _back(
     moved = g[shear.member] if shear.c == 1.0 else shear.c * g[shear.member]
     before = (*others[: shear.member], moved, *others[shear.member :])
     return shear.undo(s, value), before, [shear.r * found for found in by_weights]
+
+
+def _pull(
+    u: Callable[[State, list[Tensor]], Tensor], others: State, weights: list[Tensor], g: Tensor
+) -> tuple[Tensor, Sequence[Tensor], Sequence[Tensor]]:
+    """Return u, and the gradient by what it takes.
+
+    Where nobody differentiates the derivative again, a tape does it at half the price of `torch.func`.
+    """
+    if torch.is_grad_enabled():
+        value, pull = torch.func.vjp(u, others, weights)[:2]
+        return value, *pull(g)
+    others = tuple(a.detach().requires_grad_() for a in others)
+    weights = [weight.detach().requires_grad_() for weight in weights]
+    with torch.enable_grad():
+        value = u(others, weights)
+    found = torch.autograd.grad(value, [*others, *weights], g, materialize_grads=True)
+    return value.detach(), found[: len(others)], found[len(others) :]

@@ -53,7 +53,7 @@ def flow(run: Run, y: Tensor) -> Tensor:
         all_marches[-1] = rule, march.seen()
     for rule, march in all_marches:
         s = rule.run(march, s)
-    return last.features(s)
+    return channels_last(last.features(s))
 
 
 def states(run: Run, s: State) -> Iterator[tuple[Stage | Wavelet, list[State]]]:
