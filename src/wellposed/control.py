@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from wellposed.errors import StructureError, close_match
+from wellposed.errors import StructureError, check_name
 
 __all__ = ["BASES", "Control"]
 
@@ -124,14 +124,7 @@ def _weights(shares: list[float], like: Tensor) -> Tensor:
 
 
 def _check(nodes: Tensor, weights: Mapping[str, Tensor], basis: str) -> None:
-    if basis not in BASES:
-        near = close_match(basis, BASES)
-        raise StructureError(
-            "no basis of this name",
-            given=f"basis={basis!r}",
-            expected=" or ".join(BASES),
-            way_out=f"write {near!r}" if near else "choose one of them",
-        )
+    check_name("basis", basis, BASES)
     if nodes.ndim != 1 or not len(nodes) or not bool((nodes.diff() > 0).all()):
         raise StructureError(
             "the nodes of a control ascend in time",

@@ -63,3 +63,19 @@ def close_match(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that `word` was probably meant to be, or None."""
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return found[0] if found else None
+
+
+def check_name(what: str, given: str, known: Iterable[str]) -> None:
+    """Raise StructureError, with the close match, unless a name is known.
+
+    Shapes:    what is the word that the user writes, as in boundary="reflecting"
+    """
+    names = list(known)
+    if given not in names:
+        near = close_match(given, names)
+        raise StructureError(
+            f"no {what} of this name",
+            given=f"{what}={given!r}",
+            expected=", ".join(names),
+            way_out=f"write {near!r}" if near else "choose one of them",
+        )

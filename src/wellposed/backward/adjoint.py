@@ -145,11 +145,11 @@ class SecondOrderAdjoint:
         return self.acceleration(theta, y)
 
     def enter(self, g: State) -> State:
-        """A and a' = p - damping a."""
+        """Return a, and its velocity a' = p - damping a."""
         return g[1], g[0] - self.damping * g[1]
 
     def leave(self, a: State) -> State:
-        """P and a."""
+        """Return p and a."""
         return a[1] + self.damping * a[0], a[0]
 
     def product(self, theta: Theta, y: State, a: State) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Self
 
 from wellposed.backward.base import BackwardRule, March, Updates
 from wellposed.dynamics import State
+from wellposed.integrators import advance
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,7 @@ class Backprop(BackwardRule):
 
     def run(self, march: March, s: State) -> State:
         """Return the state at the end."""
-        for update in march.updates:
-            s = update([march.thetas[k] for k in update.samples], s)
-        return s
+        return advance(march.updates, march.thetas, s)
 
     @classmethod
     def examples(cls) -> Sequence[Self]:

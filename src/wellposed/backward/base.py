@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
@@ -76,15 +77,13 @@ class Plan(NamedTuple):
     """A march without its weights, which autograd only sees where they are arguments."""
 
     names: Sequence[tuple[str, ...]]  # of the weights of each sample
+    starts: Sequence[int]  # of each sample, among all weights in a row
     updates: Updates
     members: int
 
     def places(self, update: AnyUpdate) -> list[int]:
         """Return where the weights of an update stand among all that are given."""
-        starts = [0]
-        for names in self.names:
-            starts.append(starts[-1] + len(names))
-        return [place for k in update.samples for place in range(starts[k], starts[k + 1])]
+        return [self.starts[k] + j for k in update.samples for j in range(len(self.names[k]))]
 
     def thetas(self, update: AnyUpdate, values: Sequence[Tensor]) -> list[Theta]:
         """Return the weights of an update from those at its `places`."""
@@ -95,7 +94,9 @@ class Plan(NamedTuple):
 def plan_of(march: March, members: int) -> tuple[Plan, list[Tensor]]:
     """Return a march without its weights, and the weights in a row."""
     flat = [value for theta in march.thetas for value in theta.values()]
-    return Plan([tuple(theta) for theta in march.thetas], march.updates, members), flat
+    names = [tuple(theta) for theta in march.thetas]
+    starts = list(accumulate(map(len, names), initial=0))
+    return Plan(names, starts, march.updates, members), flat
 
 
 def eager(call: Callable[..., Any], *given: Any) -> Any:

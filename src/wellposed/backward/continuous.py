@@ -15,7 +15,7 @@ from wellposed.backward.base import BackwardRule, March, Updates, eager, fresh, 
 from wellposed.control import Control, interpolate
 from wellposed.dynamics import State, Theta
 from wellposed.errors import StructureError
-from wellposed.integrators import Discretisation, Isometry
+from wellposed.integrators import Discretisation, Isometry, advance
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,7 @@ class _Continuous(torch.autograd.Function):
     def forward(plan: _Plan, *given: Tensor) -> State:
         s, params = given[: plan.members], dict(zip(plan.names, given[plan.members :], strict=True))
         thetas = plan.control.sample(params, plan.discrete.times)
-        for update in plan.discrete.updates:
-            s = update([thetas[k] for k in update.samples], s)
-        return fresh(s, given)
+        return fresh(advance(plan.discrete.updates, thetas, s), given)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: State) -> None:
@@ -125,12 +123,8 @@ class _Continuous(torch.autograd.Function):
 
 def _reconstruct(plan: _Plan, grid: Discretisation, params: Theta, s: State) -> list[State]:
     """Return the states at the nodes of the grid, without what a method of several steps remembers."""
-    members = grid.dynamics.members
     thetas = plan.control.sample(params, grid.times)
-    states = [s[:members]]
-    for j, state in enumerate(grid.states(thetas, s), start=1):
-        states.append((state[grid.newest(j)],) if members == 1 else state[:members])
-    return states
+    return [grid.without_past(state, j) for j, state in enumerate([s, *grid.states(thetas, s)])]
 
 
 def _solve_back(
@@ -147,10 +141,8 @@ def _solve_back(
         for k, theta in enumerate(plan.control.sample(params, times))
     ]
     last = adjoint.enter(g[:members])
-    past = grid.integrator.open(grid.dynamics, last[0])[members:]
-    found = [last]
-    for j, state in enumerate(back.states(thetas, (*last, *past)), start=1):
-        found.append((state[back.newest(j)],) if members == 1 else state[:members])
+    begin = (*last, *grid.integrator.open(grid.dynamics, last[0])[members:])
+    found = [grid.without_past(s, j) for j, s in enumerate([begin, *back.states(thetas, begin)])]
     return found[::-1]
 
 

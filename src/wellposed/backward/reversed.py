@@ -12,7 +12,7 @@ from torch import Tensor
 from wellposed.backward.base import BackwardRule, March, Plan, Updates, eager, fresh, plan_of, precision
 from wellposed.dynamics import State
 from wellposed.errors import StructureError
-from wellposed.integrators import Isometry, Shear
+from wellposed.integrators import Isometry, Shear, advance
 
 _FAINT = 1e-3  # a velocity damped to less cannot be brought back from float32
 
@@ -80,10 +80,7 @@ def reversal_error(march: March, s: State, anchors: int | None = None) -> float:
 
 def _undone(march: March, updates: Updates, s: State) -> tuple[float, State]:
     """Return the error of undoing some updates, and the state after them."""
-    end = s
-    for update in updates:
-        end = update([march.thetas[k] for k in update.samples], end)
-    after = end
+    end = after = advance(updates, march.thetas, s)
     for update in reversed(updates):
         if isinstance(update, Isometry):
             end = update.undo(end)

@@ -7,21 +7,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from wellposed.errors import StructureError, close_match
+from wellposed.errors import check_name
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
 
 
 def check_activation(name: str) -> None:
     """Raise StructureError unless this is the name of an activation."""
-    if name not in ACTIVATIONS:
-        near = close_match(name, ACTIVATIONS)
-        raise StructureError(
-            "no activation of this name",
-            given=f"activation={name!r}",
-            expected=", ".join(ACTIVATIONS),
-            way_out=f"write {near!r}" if near else "choose one of them",
-        )
+    check_name("activation", name, ACTIVATIONS)
 
 
 def activate(name: str, u: Tensor, b: Tensor) -> Tensor:

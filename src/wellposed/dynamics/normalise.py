@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from wellposed.errors import StructureError, close_match
+from wellposed.errors import check_name
 
 
 def channel_norm(u: Tensor) -> Tensor:
@@ -27,11 +27,4 @@ NORMS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda u: u, "channel": 
 
 def check_norm(name: str) -> None:
     """Raise StructureError unless this is the name of a norm."""
-    if name not in NORMS:
-        near = close_match(name, NORMS)
-        raise StructureError(
-            "no norm of this name",
-            given=f"norm={name!r}",
-            expected=", ".join(NORMS),
-            way_out=f"write {near!r}" if near else "choose one of them",
-        )
+    check_name("norm", name, NORMS)

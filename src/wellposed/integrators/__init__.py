@@ -1,6 +1,6 @@
 """Integrators: one step of an initial value problem, and how large it may be."""
 
-from wellposed.integrators.base import Integrator, Invertible, Isometry, Shear, Step, Update
+from wellposed.integrators.base import Integrator, Invertible, Isometry, Shear, Step, Update, advance
 from wellposed.integrators.discretisation import Discretisation
 from wellposed.integrators.euler import Euler
 from wellposed.integrators.imex import IMEX
@@ -33,4 +33,5 @@ __all__ = [
     "SymplecticEuler",
     "Update",
     "Verlet",
+    "advance",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -96,6 +96,13 @@ class Isometry:
         return self
 
 
+def advance(updates: Iterable[Update | Shear | Isometry], thetas: Thetas, s: State) -> State:
+    """Return the state after some updates, each taking its samples from those of all of them."""
+    for update in updates:
+        s = update([thetas[k] for k in update.samples], s)
+    return s
+
+
 class Step(NamedTuple):
     """Updates of one step, and the places in it, from 0 to 1, where theta(t) is sampled.
 
@@ -152,9 +159,7 @@ class Integrator(ABC):
 
     def step(self, f: Dynamics, thetas: Thetas, h: float, s: State) -> State:
         """Return the state after one step, theta given at each of `nodes`."""
-        for update in self.updates(f, h):
-            s = update([thetas[k] for k in update.samples], s)
-        return s
+        return advance(self.updates(f, h), thetas, s)
 
     def bound(self, extent: Extent) -> float:
         """Return the largest h for which h times the extent lies where no solution grows."""

@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Any
 
 from wellposed.dynamics import State
-from wellposed.integrators.base import Integrator, Isometry, Shear, Step, Thetas, Update
+from wellposed.integrators.base import Integrator, Isometry, Shear, Step, Thetas, Update, advance
 
 AnyUpdate = Update | Shear | Isometry
 
@@ -67,13 +67,17 @@ class Discretisation:
     def states(self, thetas: Thetas, s: State) -> Iterator[State]:
         """Yield the state after each step, theta given at each of `times`."""
         for step in self.steps:
-            for update in step:
-                s = update([thetas[k] for k in update.samples], s)
+            s = advance(step, thetas, s)
             yield s
 
     def newest(self, j: int) -> int:
         """Return the member of the state that holds the features after j steps."""
         return self.grid[j - 1].newest if j else 0
+
+    def without_past(self, s: State, j: int) -> State:
+        """Return the members of the dynamics after j steps, without what a method of several steps keeps."""
+        members: int = self.dynamics.members
+        return (s[self.newest(j)],) if members == 1 else s[:members]
 
     @property
     def _asked(self) -> list[list[float]]:

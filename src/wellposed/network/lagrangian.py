@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from wellposed.dynamics import State, Theta
+from wellposed.integrators import advance
 from wellposed.network.stage import Stage
 
 Loss = Callable[[Tensor], Tensor]
@@ -39,7 +40,9 @@ def lagrangian(
     thetas = stage.control.sample(params, stage.discrete.times)
     L = loss(stage.features(states[-1]))
     for j, p in enumerate(multipliers):
-        for a, after, stepped in zip(p, states[j + 1], _step(stage, j, thetas, states[j]), strict=True):
+        for a, after, stepped in zip(
+            p, states[j + 1], advance(stage.discrete.steps[j], thetas, states[j]), strict=True
+        ):
             L = L - (a * (after - stepped)).sum()
     return L
 
@@ -87,12 +90,6 @@ def _kkt_residual(stage: Stage, loss: Loss, y: Tensor) -> KKTResidual:
     )
 
 
-def _step(stage: Stage, j: int, thetas: Sequence[Theta], s: State) -> State:
-    for update in stage.discrete.steps[j]:
-        s = update([thetas[k] for k in update.samples], s)
-    return s
-
-
 def _states(stage: Stage, params: Theta, y: Tensor) -> list[State]:
     """Return s_0 ... s_N, each a variable of its own."""
     with torch.no_grad():
@@ -109,7 +106,7 @@ def _multipliers(stage: Stage, loss: Loss, params: Theta, states: Sequence[State
     p = _derivative(loss(stage.features(states[-1])), states[-1])
     found = [p]
     for j in reversed(range(len(stage.spans))):
-        p = _derivative(_dot(_step(stage, j, thetas, states[j]), p), states[j])
+        p = _derivative(_dot(advance(stage.discrete.steps[j], thetas, states[j]), p), states[j])
         found.append(p)
     return found[::-1]
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wellposed.errors import ShapeError, StructureError, close_match
+from wellposed.errors import ShapeError, check_name
 
 BOUNDARIES = ("zero", "periodic", "reflecting")
 Widths = Sequence[tuple[int, int]]  # samples before and after each axis of space
@@ -23,14 +23,7 @@ Widths = Sequence[tuple[int, int]]  # samples before and after each axis of spac
 
 def check_boundary(boundary: str) -> None:
     """Raise StructureError unless this is the name of a boundary."""
-    if boundary not in BOUNDARIES:
-        near = close_match(boundary, BOUNDARIES)
-        raise StructureError(
-            "no boundary of this name",
-            given=f"boundary={boundary!r}",
-            expected=", ".join(BOUNDARIES),
-            way_out=f"write {near!r}" if near else "choose one of them",
-        )
+    check_name("boundary", boundary, BOUNDARIES)
 
 
 def extend(y: Tensor, widths: Widths, boundary: str) -> Tensor:

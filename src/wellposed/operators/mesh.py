@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from wellposed.errors import ShapeError, StructureError, close_match
+from wellposed.errors import ShapeError, StructureError, check_name
 from wellposed.operators.conv import along_axes
 
 MASSES = {"point": (0.0, 1.0, 0.0), "mean": (0.25, 0.5, 0.25)}
@@ -42,14 +42,7 @@ class StencilBasis:
                 expected="one to three positive numbers, one an axis of space",
                 way_out="give how far samples lie apart along each axis",
             )
-        if self.mass not in MASSES:
-            near = close_match(self.mass, MASSES)
-            raise StructureError(
-                "no mass of this name",
-                given=f"mass={self.mass!r}",
-                expected=", ".join(MASSES),
-                way_out=f"write {near!r}" if near else "choose one of them",
-            )
+        check_name("mass", self.mass, MASSES)
 
     def kernel(self, numbers: Tensor) -> Tensor:
         """Return the kernel of mass and derivatives: numbers[..., a, b] is that of d^a/dx^a d^b/dy^b."""

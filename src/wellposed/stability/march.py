@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from wellposed.dynamics import State, Theta
+from wellposed.dynamics import State
 from wellposed.errors import StructureError
-from wellposed.integrators import Shear, Update
+from wellposed.integrators import advance
 from wellposed.network import Level, Network, Part, Stage, Wavelet
 from wellposed.network.run import ends
 
@@ -57,7 +57,7 @@ def state_of(stage: Stage, y: Tensor | State) -> State:
 def moves(stage: Stage) -> list[Move]:
     """Return the map of each step: a pure function of the state."""
     thetas = [{name: value.detach() for name, value in theta.items()} for theta in stage.march().thetas]
-    return [partial(_move, updates, thetas) for updates in stage.discrete.steps]
+    return [partial(advance, updates, thetas) for updates in stage.discrete.steps]
 
 
 def march(stage: Stage, y: Tensor | State) -> list[State]:
@@ -164,12 +164,6 @@ def draw(*shape: int, like: Tensor, seed: int = 0) -> Tensor:
     """Return normal numbers, the same at every call."""
     values = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return values.to(like)
-
-
-def _move(updates: Sequence[Update | Shear], thetas: Sequence[Theta], s: State) -> State:
-    for update in updates:
-        s = update([thetas[k] for k in update.samples], s)
-    return s
 
 
 def _flow(run: Sequence[Stage | Wavelet], y: Tensor, seen: list[Passage] | None) -> Tensor:
