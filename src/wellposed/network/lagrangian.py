@@ -40,9 +40,8 @@ def lagrangian(
     thetas = stage.control.sample(params, stage.discrete.times)
     L = loss(stage.features(states[-1]))
     for j, p in enumerate(multipliers):
-        for a, after, stepped in zip(
-            p, states[j + 1], advance(stage.discrete.steps[j], thetas, states[j]), strict=True
-        ):
+        reached = advance(stage.discrete.steps[j], thetas, states[j])
+        for a, after, stepped in zip(p, states[j + 1], reached, strict=True):
             L = L - (a * (after - stepped)).sum()
     return L
 
