@@ -1,5 +1,6 @@
 """Dynamics, control, integrators, backward rules: laws over the catalogue, exact answers, twins, refusals."""
 
+import re
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -14,7 +15,7 @@ from wellposed.errors import ShapeError, StepError, StructureError
 from wellposed.integrators import IMEX, Euler, Implicit, Integrator, Invertible, Leapfrog, Shear, Update
 from wellposed.integrators.discretisation import merge
 from wellposed.laws.dynamics import rates
-from wellposed.network import Stage
+from wellposed.network import Stage, limit_norms
 from wellposed.operators import ConjugateGradients, Conv, Dense, Stencil
 
 DYNAMICS = laws.catalogue(Dynamics)
@@ -367,11 +368,25 @@ def test_a_step_beyond_its_bound_is_refused_with_the_number():
     with pytest.raises(StepError) as refused:
         Stage(Parabolic(Conv(2)), Euler(), time=40.0, steps=4)
     assert "h = 10" in str(refused.value)
-    assert "h of at most" in str(refused.value)
+    bound, reach, size = map(
+        float, re.findall(r"at most (\S+) = (\S+) / (\S+) \(reach", str(refused.value))[0]
+    )
+    assert reach == pytest.approx(2.0, rel=1e-2)  # Euler on the real axis
+    assert bound == pytest.approx(reach / size, rel=2e-3)
     stage = Stage(Parabolic(Conv(2)), Euler(), time=40.0, steps=4, bound="report")
     assert stage.ratio() > 1
     with pytest.raises(StepError):
         stage.check_bound()
+
+
+@pytest.mark.parametrize("lost", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_named(lost):
+    stage = Stage(Parabolic(Conv(2)), Euler(), time=1.0, steps=4)
+    with torch.no_grad():
+        stage.control.params["K"][1] = lost
+    for ask in (stage.ratio, stage.check_bound, lambda: limit_norms(stage)):
+        with pytest.raises(StepError, match="in K"):
+            ask()
 
 
 def test_the_steps_that_are_asked_for_are_enough():

@@ -537,6 +537,16 @@ def test_not_finite_stops_with_the_epoch_and_keeps_the_last_good_weights(tmp_pat
     assert len(fit(small_net(), CrossEntropy(), source, epochs=5, seed=0, checkpoint=file).records) == 2
 
 
+def test_weights_lost_in_the_last_step_of_an_epoch_are_seen_before_the_next():
+    inputs, labels = problem()
+    net = small_net()
+    run = fit(net, CrossEntropy(), inputs, labels, epochs=2, seed=0, rate=1e38, batch=12, optimizer="sgd")
+    with pytest.raises(StepError) as error:
+        next(run)
+    assert "the norm of the weights is" in four_lines(error)
+    assert flat(net).isfinite().all()
+
+
 def test_fit_refuses_what_cannot_be_meant(tmp_path):
     inputs, labels = problem()
     with pytest.raises(ShapeError) as error:

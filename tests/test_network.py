@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from copy import deepcopy
 from itertools import pairwise
 
 import pytest
@@ -166,6 +167,14 @@ def test_an_archive_beyond_its_bound_is_refused(tmp_path):
     assert load(save(net, tmp_path / "net")).ratio() > 1
 
 
+def test_weights_that_stand_in_two_places_are_refused(tmp_path):
+    stage = waves(3, Backprop())
+    with pytest.raises(StructureError, match=r"which is parts\.0\."):
+        save(wp.Network(stage, stage), tmp_path / "tied")
+    assert not list(tmp_path.iterdir())
+    save(wp.Network(stage, deepcopy(stage)), tmp_path / "own")
+
+
 def test_what_is_no_archive_is_refused(tmp_path):
     folder, file = save(small_network(), tmp_path / "net"), save(small_network(), tmp_path / "net.zip")
     (tmp_path / "words.zip").write_text("no zip")
@@ -265,6 +274,8 @@ def test_replace_shares_the_weights_and_changes_the_rest():
     assert all(isinstance(stage.rule, Backprop) for stage in other.stages())
     assert isinstance(net.stages()[0].rule, Reversed)
     assert torch.allclose(net(y), other(y), atol=1e-12)
+    other.register_forward_hook(lambda *_: pytest.fail("a hook of the other network"))
+    net(y)
     with pytest.raises(StructureError, match="Euler needs a FirstOrder dynamics"):
         net.replace(integrator=wp.Euler())
     with pytest.raises(StepError):

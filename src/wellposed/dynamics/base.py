@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from wellposed.errors import StructureError
+from wellposed.errors import StepError, StructureError
 from wellposed.operators import Family, Operator
 
 Theta = Mapping[str, Tensor]  # the weights at one time
@@ -146,6 +146,18 @@ def check_damping(damping: float) -> None:
             given=f"damping={damping}",
             expected="zero or more",
             way_out="choose a damping that is not negative",
+        )
+
+
+def check_finite(theta: Theta) -> None:
+    """Raise StepError where a weight is no finite number: no step is stable for it."""
+    lost = [name for name, value in theta.items() if not bool(value.isfinite().all())]
+    if lost:
+        raise StepError(
+            "weights are no finite numbers",
+            given=f"NaN or infinity in {', '.join(lost)}",
+            expected="finite weights",
+            way_out="go back to weights from before they were lost, and train with a smaller rate",
         )
 
 

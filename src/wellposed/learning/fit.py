@@ -124,6 +124,8 @@ class Fit(Iterator[Record]):
             value += batch_value * len(inputs)
             gradient += batch_gradient * len(inputs)
             examples += len(inputs)
+        sizes = [torch.linalg.vector_norm(weight.detach()) for weight in self.net.parameters()]
+        _finite("the norm of the weights", torch.linalg.vector_norm(torch.stack(sizes)))
         ratio = self._look_at_bound()
         held_out = self._value_held_out()
         seconds = time.perf_counter() - began

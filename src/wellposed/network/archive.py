@@ -40,7 +40,7 @@ def save(net: Network, path: str | Path) -> Path:
 
     path = Path(path)
     config = json.dumps({"format": FORMAT, "network": _encode(net)}, indent=1).encode()
-    weights = to_bytes({name: value.detach().contiguous() for name, value in net.state_dict().items()})
+    weights = to_bytes({name: value.detach().contiguous() for name, value in _own(net).items()})
     with written_whole(path) as partial:
         if path.suffix == ".zip":
             with zipfile.ZipFile(partial, "w") as archive:
@@ -54,7 +54,7 @@ def save(net: Network, path: str | Path) -> Path:
 
 
 def load(path: str | Path, *, spacing: Mapping[str, float] | None = None) -> Network:
-    """Read a network that `save` wrote; `spacing` is that of the data it shall see.
+    """Read a network that `save` wrote, in training mode as all new modules; `spacing` is that of its data.
 
     Classes of your own (a dynamics, a part) must have been imported before.
 
@@ -80,6 +80,21 @@ def load(path: str | Path, *, spacing: Mapping[str, float] | None = None) -> Net
             stage.check_bound()
     _check_spacing(net, spacing)
     return net
+
+
+def _own(net: Network) -> dict[str, torch.Tensor]:
+    """Return the weights by their names, each weight once."""
+    state, names = net.state_dict(), dict[int, str]()
+    for name, value in state.items():
+        twin = names.setdefault(value.data_ptr(), name)
+        if twin != name and value.numel():
+            raise StructureError(
+                "an archive keeps each weight once",
+                given=f"{name}, which is {twin} too",
+                expected="parts with weights of their own",
+                way_out="build the network from copies (copy.deepcopy), or keep its state_dict yourself",
+            )
+    return state
 
 
 def _read(path: Path) -> tuple[bytes, bytes]:

@@ -136,6 +136,10 @@ def _rebuilt(net: Network, change: Callable[[Stage], Stage]) -> Network:
         if not any(isinstance(inner, Stage) for inner in module.modules()):
             return module
         other = copy(module)
+        # Weights are shared, the tables of their names and of hooks are not.
+        vars(other).update(
+            {name: copy(held) for name, held in vars(module).items() if isinstance(held, dict)}
+        )
         other._modules = {name: child and rebuilt(child) for name, child in module._modules.items()}
         if isinstance(other, Network):
             other._check_rules()

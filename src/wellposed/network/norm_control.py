@@ -8,6 +8,7 @@ from math import inf
 import torch
 from torch import Tensor, nn
 
+from wellposed.dynamics.base import check_finite
 from wellposed.errors import StepError
 from wellposed.network.stage import Stage
 
@@ -37,6 +38,7 @@ def _limit(stage: Stage) -> float | None:
     control, largest = stage.control, 0.0
     for node, h in enumerate(_longest(stage)):
         theta = {name: value[node] for name, value in control.params.items()}
+        check_finite(theta)
         ratio = _ratio(stage, theta, h, 1.0)
         if ratio is None:
             return None

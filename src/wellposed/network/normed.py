@@ -38,7 +38,7 @@ class Normed(Part):
     def forward(self, y: Tensor) -> Tensor:
         """Return the features."""
         u = self.family(self.kernel) @ y
-        normed: Tensor = self.norm(u.flatten(2))
+        normed: Tensor = self.norm(u.flatten(2) if u.ndim > 2 else u)
         return normed.view_as(u).relu()
 
     def arguments(self) -> dict[str, Any]:
@@ -47,9 +47,10 @@ class Normed(Part):
 
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
-        """Of planes and of lines, with the averages of a net that has learned."""
+        """Of planes, lines and points, with the averages of a net that has learned."""
         with seeded(0):
-            return [(cls(2, 3).eval(), (2, 2, 4, 5)), (cls(2, 3, width=3, dims=1).eval(), (2, 2, 6))]
+            lines = cls(2, 3, width=3, dims=1).eval()
+            return [(cls(2, 3).eval(), (2, 2, 4, 5)), (lines, (2, 2, 6)), (cls(2, 3).eval(), (2, 2))]
 
 
 class Pool(Part):

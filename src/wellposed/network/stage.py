@@ -13,6 +13,7 @@ from wellposed.backward import Backprop, BackwardRule, March, Reversed
 from wellposed.backward.base import Problem
 from wellposed.control import Control
 from wellposed.dynamics import Dynamics, Extent, Hyperbolic, Parabolic, Reaction, State, Theta
+from wellposed.dynamics.base import check_finite
 from wellposed.errors import StepError, StructureError
 from wellposed.integrators import IMEX, Discretisation, Euler, Integrator, Leapfrog
 from wellposed.network.part import Part, seeded
@@ -119,31 +120,44 @@ class Stage(Part):
         return finer.replace(control=control, bound=self.bound)
 
     def ratio(self) -> float | None:
-        """Return the largest quotient of a step and its bound; None where no stability is claimed."""
-        with torch.no_grad():
-            thetas = self.march().thetas
-        bounds = [extent and self.integrator.bound(extent) for extent in _extents(self.dynamics, thetas)]
-        pairs = [
-            (h, bounds[k])
-            for h, places in zip(self.spans, self.discrete.samples, strict=True)
-            for k in places
-        ]
-        known = [h / bound if bound else inf for h, bound in pairs if bound is not None]
-        return max(known) if len(known) == len(pairs) else None
+        """Return the largest quotient of a step and its bound; None where no stability is claimed.
+
+        Raises:    StepError when a weight is no finite number
+        """
+        worst = self._worst()
+        return worst and worst[0]
 
     def check_bound(self) -> None:
         """Raise StepError when a step lies beyond its bound of stability."""
-        ratio = self.ratio()
-        if ratio is None or ratio <= 1:
+        ratio, h, extent = self._worst() or (0.0, 0.0, Extent(0.0, 0.0))
+        if ratio <= 1:
             return
         kind, name, steps = type(self.dynamics).__name__, type(self.integrator).__name__, len(self.spans)
         least = f"take at least {ceil(steps * ratio)} steps" if ratio < inf else "take another integrator"
+        bound, size = h / ratio, extent.real + extent.imaginary
+        # Where one axis rules, the bound is the reach of the integrator along it over the extent.
+        reach = f" = {bound * size:.3g} / {size:.4g} (reach / extent)" if size in extent[:2] and bound else ""
         raise StepError(
             f"a step of {name} lies beyond the bound of stability of {kind}",
-            given=f"h = {max(self.spans):.4g}, {ratio:.3g} times the bound",
-            expected=f"h of at most {max(self.spans) / ratio:.4g} for these weights",
+            given=f"h = {h:.4g}, {ratio:.3g} times the bound",
+            expected=f"h of at most {bound:.4g}{reach} for these weights",
             way_out=f"{least}, smaller weights, or bound='report' to run it all the same",
         )
+
+    def _worst(self) -> tuple[float, float, Extent] | None:
+        """Return the largest quotient of a step and its bound, the step, and the extent there."""
+        with torch.no_grad():
+            extents = _extents(self.dynamics, self.march().thetas)
+        known = [extent for extent in extents if extent is not None]
+        if len(known) < len(extents):
+            return None
+        bounds = [self.integrator.bound(extent) for extent in known]
+        quotients = (
+            (h / bounds[k] if bounds[k] else inf, h, known[k])
+            for h, places in zip(self.spans, self.discrete.samples, strict=True)
+            for k in places
+        )
+        return max(quotients, key=lambda found: found[0])
 
     def arguments(self) -> dict[str, Any]:
         """Return the four, and the grid."""
@@ -232,6 +246,7 @@ def _extents(f: Dynamics, thetas: Sequence[Theta]) -> list[Extent | None]:
     """Return the extent at each sample; weights that stand still are measured once."""
     extents: list[Extent | None] = []
     for k, theta in enumerate(thetas):
+        check_finite(theta)
         still = k > 0 and all(torch.equal(value, thetas[k - 1][name]) for name, value in theta.items())
         extents.append(extents[-1] if still else f.extent(theta))
     return extents
