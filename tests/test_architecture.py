@@ -13,7 +13,7 @@ ROOT = Path(wellposed.__file__).parent
 # From the ground up; a package may import those before it, and itself.
 FLOORS = """
 errors atomic operators dynamics control integrators backward network learning stability laws
-seismic interpretation project data cli demo
+seismic interpretation project data experiments cli demo
 """.split()
 NETWORKS = set("operators dynamics control integrators backward network stability laws".split())
 # What a part may not know though it lies below: the seismic no networks, the image sets labels only.

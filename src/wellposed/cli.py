@@ -135,10 +135,10 @@ def evaluate(
 
     Example: wellposed evaluate run --truth truth.csv
     """
-    from wellposed.project.evaluate import evaluate_run
+    from wellposed.project.evaluate import evaluate_run, screen
 
     result = evaluate_run(run, truth, unit=unit, negative_down=negative_down)
-    print(json.dumps({"result": result}) if json_ else table(result))
+    print(json.dumps({"result": result}) if json_ else screen(result))
 
 
 @app.command()
@@ -173,6 +173,40 @@ def pretrain(
 
     learn(Path(out), recipe=recipe, earths=earths, epochs=epochs, seed=seed, say=_say)
     print(out)
+
+
+@app.command()
+def reproduce(
+    name: Annotated[str | None, typer.Argument(help="name of the experiment")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="the names, one a line")] = False,
+    out: Annotated[str | None, typer.Option(help="folder of the results; NAME unless told")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="seeds, where chance has a part")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="one seed, everything small: seconds")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="the long form, where there is one")] = False,
+) -> None:
+    """Run an experiment on a claim of the field, and judge it by its rule.
+
+    Example: wellposed reproduce stability-regions --out results
+    """
+    from wellposed.experiments import names
+    from wellposed.experiments.reproduce import reproduce as judged
+    from wellposed.experiments.reproduce import screen
+
+    if list_:
+        print("\n".join(names()))
+        return
+    if name is None:
+        raise ConfigError(
+            "no experiment is named",
+            given="wellposed reproduce",
+            expected="one of: " + ", ".join(names()),
+            way_out="name one, or ask for all names by --list",
+        )
+    try:
+        verdict = judged(name, out or name, seeds=seeds, quick=quick, deep=deep, say=_say)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    print(screen(name, verdict))
 
 
 def main() -> None:
@@ -263,19 +297,3 @@ def _project(
 
 def _flag(key: str) -> str:
     return f"--{key.replace('_', '-')}"
-
-
-def table(result: dict[str, dict[str, dict[str, Any]]]) -> str:
-    """One line a method, the names of the columns on top."""
-    lines = []
-    for name, methods in result.items():
-        columns = list(next(iter(methods.values())))
-        wide = {c: max(len(c), 7) + 2 for c in columns}
-        lines.append(f"{name:<14}" + "".join(f"{c:>{wide[c]}}" for c in columns))
-        for method, values in methods.items():
-            lines.append(f"{method:<14}" + "".join(f"{_cell(values[c]):>{wide[c]}}" for c in columns))
-    return "\n".join(lines)
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)

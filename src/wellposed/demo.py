@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from wellposed.cli import run, table
+from wellposed.cli import run
 
 SHAPE = (48, 96, 192)
 SEED = 1
@@ -20,7 +20,7 @@ MINUTES = "2"  # of the job: what is left of it goes into adaptation
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the earth, run the command a user would, say where the report lies and how good it is."""
-    from wellposed.project.evaluate import evaluate_run, pooled
+    from wellposed.project.evaluate import evaluate_run, pooled, screen
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo"))
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     if status:
         return status
     result = evaluate_run(out / "run", [str(t) for t in truths])
-    print(table(result))
+    print(screen(result))
     print(f"report: {out / 'run' / 'report.html'}")
     for method, line in pooled(result).items():
         print(f"{method}: {line}")

@@ -190,3 +190,19 @@ def _scores(
             "mae_common_ms": round(float(error[common].mean()), 4) if common.any() else None,
         }
     return out
+
+
+def screen(result: Result) -> str:
+    """One line a method, the names of the columns on top."""
+    lines = []
+    for name, methods in result.items():
+        columns = list(next(iter(methods.values())))
+        wide = {c: max(len(c), 7) + 2 for c in columns}
+        lines.append(f"{name:<14}" + "".join(f"{c:>{wide[c]}}" for c in columns))
+        for method, values in methods.items():
+            lines.append(f"{method:<14}" + "".join(f"{_cell(values[c]):>{wide[c]}}" for c in columns))
+    return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
