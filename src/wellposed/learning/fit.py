@@ -2,69 +2,23 @@
 
 from __future__ import annotations
 
-import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from math import isfinite
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from wellposed.errors import ConfigError, StepError, close_match
+from wellposed.errors import ConfigError, close_match
 from wellposed.learning.batches import Batch, Batches, Source
-from wellposed.learning.checkpoint import (
-    check_facts,
-    load_optimizer,
-    optimizer_tensors,
-    read_checkpoint,
-    weights_of,
-    write_checkpoint,
-)
+from wellposed.learning.checkpoint import load_optimizer, optimizer_tensors
 from wellposed.learning.labels import Labels
 from wellposed.learning.objective import Objective
-from wellposed.network import Stage, limit_norms
-
-Bound = Literal["report", "keep"]
+from wellposed.learning.record import Bound, Done, Fit, finite, steps_of
 
 
-@dataclass(frozen=True)
-class Record:
-    """One epoch: means over its batches, the held-out value after it.
-
-    `ratio` is the largest quotient of a step and its bound of stability at the end of the epoch, before
-    operators were made smaller; None where no stage claims stability.
-    """
-
-    epoch: int
-    value: float
-    gradient: float
-    seconds: float
-    held_out: float | None = None
-    ratio: float | None = None
-
-    def __str__(self) -> str:
-        held_out = "" if self.held_out is None else f"  held out {self.held_out:.4g}"
-        ratio = "" if self.ratio is None else f"  step/bound {self.ratio:.2g}"
-        return (
-            f"epoch {self.epoch:3d}  value {self.value:.4g}{held_out}  |gradient| {self.gradient:.2g}{ratio}"
-        )
-
-
-class Best(NamedTuple):
-    """The epoch with the least held-out value (without held-out labels: the least value), and its weights."""
-
-    record: Record
-    weights: dict[str, Tensor]
-
-
-class Fit(Iterator[Record]):
-    """A fit under way: `for record in fit` runs it an epoch at a time, and may be left at any.
-
-    Leaves     records, one an epoch; best, the epoch to go back to; stop, why it ended (None: not yet)
-    """
+class _Stochastic(Fit):
+    """Moves the weights once a batch."""
 
     def __init__(
         self,
@@ -74,48 +28,14 @@ class Fit(Iterator[Record]):
         epochs: int,
         optimizer: torch.optim.Optimizer,
         rate: Callable[[float], float],
-        held_out: Batch | None,
-        checkpoint: Path | None,
-        settings: Mapping[str, Any],
-        bound: Bound,
+        **given: Any,
     ) -> None:
-        self.net, self.objective, self.epochs, self.bound = net, objective, epochs, bound
-        self.records: list[Record] = []
-        self.best: Best | None = None
-        self.stop: str | None = None
+        super().__init__(net, objective, epochs, **given)
         self._batches, self._optimizer, self._rate = batches, optimizer, rate
-        self._held_out, self._checkpoint, self._settings = held_out, checkpoint, settings
-        if checkpoint is not None and checkpoint.exists():
-            self._resume(checkpoint)
+        self._resume()
 
-    def __next__(self) -> Record:
-        """Run one epoch; where it is broken off, the net keeps the weights of the epoch before.
-
-        Raises:    StepError when the value or the gradient is no finite number
-        """
-        if self.stop is None and len(self.records) >= self.epochs:
-            self.stop = f"{len(self.records)} epochs done"
-        if self.stop is not None:
-            raise StopIteration
-        before = weights_of(self.net)
-        try:
-            record = self._run(len(self.records))
-        except BaseException as error:
-            # Half an epoch is no state to go on from: a resumed fit would not be the uninterrupted one.
-            self.net.load_state_dict(before)
-            if isinstance(error, FloatingPointError):
-                self.stop = f"{error} in epoch {len(self.records)}"
-                raise self._diverged() from error
-            self.stop = f"interrupted in epoch {len(self.records)}"
-            raise
-        self.records.append(record)
-        if self.best is None or _score(record) < _score(self.best.record):
-            self.best = Best(record, weights_of(self.net))
-        self._save()
-        return record
-
-    def _run(self, epoch: int) -> Record:
-        began, value, gradient, examples = time.perf_counter(), 0.0, 0.0, 0
+    def _run(self, epoch: int) -> Done:
+        value, gradient, examples = 0.0, 0.0, 0
         count, batches = self._batches.of(epoch)
         for place, (inputs, labels) in enumerate(batches):
             for group in self._optimizer.param_groups:
@@ -124,75 +44,32 @@ class Fit(Iterator[Record]):
             value += batch_value * len(inputs)
             gradient += batch_gradient * len(inputs)
             examples += len(inputs)
-        sizes = [torch.linalg.vector_norm(weight.detach()) for weight in self.net.parameters()]
-        _finite("the norm of the weights", torch.linalg.vector_norm(torch.stack(sizes)))
-        ratio = self._look_at_bound()
-        held_out = self._value_held_out()
-        seconds = time.perf_counter() - began
-        return Record(epoch, value / examples, gradient / examples, seconds, held_out, ratio)
-
-    def _look_at_bound(self) -> float | None:
-        """Return the quotient of a step and its bound; keep it, or warn the first time it is beyond."""
-        if self.bound == "keep":
-            return limit_norms(self.net)
-        ratios = [module.ratio() for module in self.net.modules() if isinstance(module, Stage)]
-        ratio = max((ratio for ratio in ratios if ratio is not None), default=None)
-        if ratio is not None and ratio > 1 and not any((record.ratio or 0) > 1 for record in self.records):
-            warnings.warn(f"a step is {ratio:.2g} times its bound of stability; see `bound`", stacklevel=2)
-        return ratio
+        # A pass forward, and a product with the adjoint.
+        return Done(value / examples, gradient / examples, 3.0 * examples * steps_of(self.net))
 
     def _step(self, inputs: Tensor, labels: Labels) -> tuple[float, float]:
         """Move the weights by one batch; return its value and the norm of its gradient."""
         self._optimizer.zero_grad(set_to_none=True)
         objective = self.objective.value(self.net, self.net(inputs), labels)
-        value = _finite("the value", objective)
+        value = finite("the value", objective)
         objective.backward()  # type: ignore[no-untyped-call]
         weights = self._optimizer.param_groups[0]["params"]
         gradients = [torch.linalg.vector_norm(weight.grad) for weight in weights if weight.grad is not None]
-        gradient = _finite("the gradient", torch.linalg.vector_norm(torch.stack(gradients)))
+        gradient = finite("the gradient", torch.linalg.vector_norm(torch.stack(gradients)))
         self._optimizer.step()
         return value, gradient
 
-    @torch.no_grad()
-    def _value_held_out(self) -> float | None:
-        if self._held_out is None:
-            return None
-        inputs, labels = self._held_out
-        prediction = torch.cat([self.net(part) for part in torch.split(inputs, self._batches.size)])
-        # Terms of the weights would only say how smooth they are, not how well they predict.
-        objective = self.objective.part("prediction")
-        return _finite("the held-out value", objective.value(self.net, prediction, labels))
+    def _remedy(self) -> tuple[str, str]:
+        return f"learning rate {self._rate(len(self.records)):.3g}", "take a smaller rate"
 
-    def _diverged(self) -> StepError:
-        epoch = len(self.records)
-        kept = f"those of the end of epoch {epoch - 1}" if epoch else "those from before the fit"
-        return StepError(
-            f"the fit has left the finite numbers: {self.stop}",
-            given=f"learning rate {self._rate(epoch):.3g}; the weights now are {kept}",
-            expected="finite values and gradients",
-            way_out="take a smaller rate, or look for values in inputs and labels that are not finite",
-        )
+    def _tensors(self) -> dict[str, Tensor]:
+        return optimizer_tensors(self._optimizer)
 
-    def _save(self) -> None:
-        if self._checkpoint is None or self.best is None:
-            return
-        parts = {"net": self.net.state_dict(), "best": self.best.weights}
-        parts["optimizer"] = optimizer_tensors(self._optimizer)
-        tensors = {f"{part}/{name}": tensor for part, held in parts.items() for name, tensor in held.items()}
-        facts = {"settings": self._settings, "records": [asdict(record) for record in self.records]}
-        write_checkpoint(self._checkpoint, tensors, {**facts, "best": self.best.record.epoch})
+    def _remember(self, tensors: dict[str, Tensor]) -> None:
+        load_optimizer(self._optimizer, tensors)
 
-    def _resume(self, path: Path) -> None:
-        tensors, facts = read_checkpoint(path)
-        check_facts(path, facts["settings"], self._settings)
-        parts: dict[str, dict[str, Tensor]] = {"net": {}, "best": {}, "optimizer": {}}
-        for name, tensor in tensors.items():
-            part, rest = name.split("/", 1)
-            parts[part][rest] = tensor
-        self.net.load_state_dict(parts["net"])
-        load_optimizer(self._optimizer, parts["optimizer"])
-        self.records = [Record(**record) for record in facts["records"]]
-        self.best = Best(self.records[facts["best"]], parts["best"])
+    def _chunk(self) -> int:
+        return self._batches.size
 
 
 def fit(
@@ -257,17 +134,17 @@ def fit(
     }
     if bound != "report":  # checkpoints from before there was a choice do not name it
         settings["bound"] = bound
-    return Fit(
+    return _Stochastic(
         net,
         objective,
         Batches(inputs, labels, batch, seed),
         epochs,
         _optimizer(net, optimizer, decay),
         rate if callable(rate) else lambda _: rate,
-        held_out,
-        None if checkpoint is None else Path(checkpoint),
-        settings,
-        bound,
+        settings=settings,
+        held_out=held_out,
+        checkpoint=checkpoint,
+        bound=bound,
     )
 
 
@@ -283,14 +160,3 @@ def _optimizer(net: nn.Module, name: str, decay: float) -> torch.optim.Optimizer
         expected="adamw or sgd",
         way_out=f"write {close_match(name, ('adamw', 'sgd')) or 'one of the two'}",
     )
-
-
-def _score(record: Record) -> float:
-    return record.value if record.held_out is None else record.held_out
-
-
-def _finite(name: str, number: Tensor) -> float:
-    value = float(number.item())
-    if not isfinite(value):
-        raise FloatingPointError(f"{name} is {value}")
-    return value

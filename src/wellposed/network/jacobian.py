@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -12,6 +12,9 @@ from torch.func import functional_call
 
 from wellposed.backward import Backprop
 from wellposed.network.part import still
+from wellposed.network.rebuild import rebuilt
+
+forward: Any = torch.autograd.forward_ad  # which is not typed
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,27 +23,64 @@ class Jacobian:
 
         J @ v       by forward mode, without a tape: through `Backprop`, other rules have no such mode
         J.T @ w     by the rules of the stages, <J v, w> = <v, J' w>
+        J.value     net(y)
+
+    Taken at the weights that the network has when it is first applied.
 
     Shapes:    v {name: like the weight}, or like y; w like net(y); J' w like v
-    Cost:      two passes for J v; a forward and a backward pass for J' w
+    Cost:      two passes for J v; a forward pass once, and a backward pass for each J' w
     """
 
-    net: Any  # a Network
+    net: nn.Module
     y: Tensor
     by: Literal["weights", "features"] = "weights"
 
     def __matmul__(self, v: Any) -> Tensor:
         """J v."""
-        call, at = _map(self.net.replace(backward=Backprop(), bound="report"), self.y, self.by)
-        v = v if isinstance(at, Tensor) else {name: v[name] for name in at}
-        with still(self.net):
-            pushed: Tensor = torch.func.jvp(call, (at,), (v,))[1]
-        return pushed
+        at = self._at
+        # Not torch.func.jvp, which does the same at twice the cost.
+        with torch.no_grad(), forward.dual_level(), still(self.net):
+            if isinstance(at, Tensor):
+                pushed = _called(self._plain, self._weights, forward.make_dual(at.detach(), v))
+            else:
+                dual = {name: forward.make_dual(value.detach(), v[name]) for name, value in at.items()}
+                pushed = _called(self._plain, {**self._weights, **dual}, self.y)
+            tangent = forward.unpack_dual(pushed).tangent
+            return torch.zeros_like(pushed) if tangent is None else tangent.clone()
 
     @property
     def T(self) -> JacobianAdjoint:
         """J'."""
         return JacobianAdjoint(self)
+
+    @property
+    def value(self) -> Tensor:
+        """net(y)."""
+        return self._graph.detach()
+
+    @cached_property
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self.net.named_parameters()}
+
+    @cached_property
+    def _at(self) -> Any:
+        """Where J is taken: a leaf, or a leaf a name."""
+        if self.by == "features":
+            return self.y.detach().clone().requires_grad_()
+        return {name: value.clone().requires_grad_() for name, value in self._weights.items()}
+
+    @cached_property
+    def _graph(self) -> Tensor:
+        """net(y), with what is needed on the way back."""
+        with torch.enable_grad(), still(self.net):
+            if isinstance(self._at, Tensor):
+                return _called(self.net, self._weights, self._at)
+            return _called(self.net, self._at, self.y)
+
+    @cached_property
+    def _plain(self) -> nn.Module:
+        """The network whose stages have a forward mode."""
+        return rebuilt(self.net, lambda stage: stage.replace(backward=Backprop(), bound="report"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +91,12 @@ class JacobianAdjoint:
 
     def __matmul__(self, w: Tensor) -> Any:
         """J' w."""
-        call, at = _map(self.of.net, self.of.y, self.of.by)
-        with still(self.of.net):
-            return torch.func.vjp(call, at)[1](w)[0]
+        at = self.of._at
+        leaves = [at] if isinstance(at, Tensor) else list(at.values())
+        found = torch.autograd.grad(
+            self.of._graph, leaves, w, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        return found[0] if isinstance(at, Tensor) else dict(zip(at, found, strict=True))
 
     @property
     def T(self) -> Jacobian:
@@ -61,9 +104,6 @@ class JacobianAdjoint:
         return self.of
 
 
-def _map(net: nn.Module, y: Tensor, by: str) -> tuple[Callable[[Any], Tensor], Any]:
-    """Return the network as a function of its weights or its features, and where J is taken."""
-    weights = {name: value.detach() for name, value in net.named_parameters()}
-    if by == "weights":
-        return lambda weights: functional_call(net, weights, (y,)), weights
-    return lambda y: functional_call(net, weights, (y,)), y
+def _called(net: nn.Module, weights: dict[str, Tensor], y: Tensor) -> Tensor:
+    called: Tensor = functional_call(net, weights, (y,))
+    return called

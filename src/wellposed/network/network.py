@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import copy, deepcopy
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, Literal, Self, cast
 
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from wellposed.network.connect import Opening, check_chain
 from wellposed.network.heads import Classify
 from wellposed.network.jacobian import Jacobian
 from wellposed.network.part import Part, seeded
+from wellposed.network.rebuild import rebuilt
 from wellposed.network.run import Run, flow, marches, runs, trajectory
 from wellposed.network.stage import Stage
 from wellposed.operators import Dense
@@ -90,14 +91,14 @@ class Network(Part):
 
         Raises:    StructureError, StepError where a stage cannot be built so
         """
-        return _rebuilt(self, lambda stage: stage.replace(**changes))
+        return _checked(rebuilt(self, lambda stage: stage.replace(**changes)))
 
     def refine(self) -> Network:
         """Return a network with two steps for each, the same theta(t) on more nodes, weights of its own.
 
         Reference: Haber et al., Learning across scales, 2017, arXiv:1703.02009
         """
-        return _rebuilt(deepcopy(self), Stage.refine)
+        return _checked(rebuilt(deepcopy(self), Stage.refine))
 
     def arguments(self) -> dict[str, Any]:
         """Return the parts and the spacing."""
@@ -120,29 +121,9 @@ class Network(Part):
                 rule.check(march.updates)
 
 
-def _rebuilt(net: Network, change: Callable[[Stage], Stage]) -> Network:
-    """Return a network with other stages; what is no stage, and holds none, is the same."""
-    known: dict[int, nn.Module] = {}
-
-    def rebuilt(module: nn.Module) -> nn.Module:
-        if id(module) in known:  # what stands in two places is one, and stays so
-            return known[id(module)]
-        known[id(module)] = other = _changed(module)
-        return other
-
-    def _changed(module: nn.Module) -> nn.Module:
-        if isinstance(module, Stage):
-            return change(module)
-        if not any(isinstance(inner, Stage) for inner in module.modules()):
-            return module
-        other = copy(module)
-        # Weights are shared, the tables of their names and of hooks are not.
-        vars(other).update(
-            {name: copy(held) for name, held in vars(module).items() if isinstance(held, dict)}
-        )
-        other._modules = {name: child and rebuilt(child) for name, child in module._modules.items()}
-        if isinstance(other, Network):
-            other._check_rules()
-        return other
-
-    return cast("Network", rebuilt(net))
+def _checked(net: Network) -> Network:
+    """Return a network whose rules can differentiate its runs, those of networks inside it too."""
+    for module in net.modules():
+        if isinstance(module, Network):
+            module._check_rules()
+    return net

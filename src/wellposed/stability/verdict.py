@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wellposed.errors import ResourceError, StepError, StructureError
-from wellposed.network import Classify, Network, Opening, Part, Readout
+from wellposed.network import Classify, Network, Opening, Part, Readout, Stage
 from wellposed.network.part import still
 from wellposed.stability.certified import certified_bound, largest_change
 from wellposed.stability.field_of_view import view_of
@@ -182,13 +182,21 @@ def _measure(passage: Passage) -> StageVerdict:
         integrator=type(stage.integrator).__name__,
         time=sum(stage.spans),
         steps=len(stage.spans),
-        ratio=stage.ratio(),
+        ratio=_ratio(stage),
         real=_largest_real(passage) if finite else nan,
         growth=growth,
         exponents=_exponents(passage) if finite and y[0].numel() <= _SMALL else None,
         gradients=_gradients(passage) if finite else (nan, nan),
         view=_view(passage.first()) if finite and y.ndim > 2 else None,
     )
+
+
+def _ratio(stage: Stage) -> float | None:
+    """Return h over its bound, infinite for weights that are no numbers."""
+    try:
+        return stage.ratio()
+    except StepError:
+        return inf
 
 
 def _largest_real(passage: Passage) -> float:
