@@ -32,6 +32,7 @@ from wellposed.learning import (
     LeastSquares,
     Objective,
     OneCycle,
+    SmallWeights,
     SmoothInTime,
     WeightedSum,
     derive_seed,
@@ -41,7 +42,7 @@ from wellposed.learning import (
 
 OBJECTIVES = [
     example
-    for kind in (CrossEntropy, LeastSquares, ColumnDensity, SmoothInTime, WeightedSum)
+    for kind in (CrossEntropy, LeastSquares, ColumnDensity, SmallWeights, SmoothInTime, WeightedSum)
     for example in kind.examples()
 ]
 
@@ -253,7 +254,7 @@ def test_smooth_in_time_by_hand():
 
 def test_the_catalogue_holds_every_objective():
     kinds = {entry.kind for entry in catalogue(Objective, wellposed.learning)}
-    assert kinds == {CrossEntropy, LeastSquares, ColumnDensity, SmoothInTime, WeightedSum}
+    assert kinds == {CrossEntropy, LeastSquares, ColumnDensity, SmallWeights, SmoothInTime, WeightedSum}
 
 
 @pytest.mark.parametrize("example", OBJECTIVES, ids=lambda example: str(example[0]))

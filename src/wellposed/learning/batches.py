@@ -23,10 +23,12 @@ class Batches:
 
     def __init__(self, source: Source, labels: Labels | None, size: int, seed: int) -> None:
         self.size, self._seed = size, seed
+        if labels is not None:
+            check_labels(labels)
         self._source: Sequence[Batch] | Callable[[int], Batch]
         if isinstance(source, Tensor) and labels is not None:
             whole = source, labels
-            _check_length(*whole)
+            check_length(*whole)
             self._source = lambda _: whole
         elif not isinstance(source, Tensor) and labels is None:
             self._source = source
@@ -43,7 +45,7 @@ class Batches:
         source = self._source
         if callable(source):
             inputs, labels = source(derive_seed(self._seed, "data", epoch))
-            _check_length(inputs, labels)
+            check_length(inputs, labels)
             parts = torch.split(self._order(len(inputs), epoch), self.size)
             return len(parts), ((inputs[part], labels.take(part)) for part in parts)
         order: list[int] = self._order(len(source), epoch).tolist()
@@ -53,7 +55,20 @@ class Batches:
         return torch.randperm(count, generator=generator(self._seed, "order", epoch))
 
 
-def _check_length(inputs: Tensor, labels: Labels) -> None:
+def check_labels(labels: object) -> None:
+    """Raise ShapeError for labels that are a plain array."""
+    if not isinstance(labels, Labels):
+        raise ShapeError(
+            "labels say what is known of the truth",
+            given=f"a {type(labels).__name__}",
+            expected="Labels",
+            way_out="Labels(values), and known= where some of them are unknown",
+        )
+
+
+def check_length(inputs: Tensor, labels: Labels) -> None:
+    """Raise ShapeError unless inputs and labels speak of the same examples."""
+    check_labels(labels)
     if len(inputs) != len(labels) or not len(inputs):
         raise ShapeError(
             "inputs and labels must speak of the same examples",

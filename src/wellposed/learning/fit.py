@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +14,45 @@ from wellposed.errors import ConfigError, close_match
 from wellposed.learning.batches import Batch, Batches, Source
 from wellposed.learning.checkpoint import load_optimizer, optimizer_tensors
 from wellposed.learning.labels import Labels
+from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
 from wellposed.learning.record import Bound, Done, Fit, finite, steps_of
+
+
+@dataclass(frozen=True)
+class Stochastic(Method):
+    """`fit` with its settings as a method: for what takes a method, as Continuation does.
+
+    A rate that is a function of the time in epochs begins anew with each fit.
+    """
+
+    rate: float | Callable[[float], float] = 1e-3
+    batch: int = 8
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    decay: float = 1e-4
+    bound: Bound = "report"
+
+    def fit(
+        self,
+        net: nn.Module,
+        objective: Objective,
+        inputs: Tensor,
+        labels: Labels,
+        *,
+        epochs: int,
+        seed: int = 0,
+        held_out: Batch | None = None,
+        checkpoint: str | Path | None = None,
+    ) -> Fit:
+        """Return the fit."""
+        settings: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        settings |= {"epochs": epochs, "seed": seed, "held_out": held_out, "checkpoint": checkpoint}
+        return fit(net, objective, inputs, labels, **settings)
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Both optimizers."""
+        return [cls(rate=0.03, batch=4), cls(rate=0.03, batch=8, optimizer="sgd")]
 
 
 class _Stochastic(Fit):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Literal, Self
@@ -44,6 +44,13 @@ class Objective(ABC):
     @abstractmethod
     def curvature(self, prediction: Tensor, labels: Labels, v: Tensor) -> Tensor:
         """B v."""
+
+    def stiffness(self, net: nn.Module) -> Mapping[str, Tensor]:
+        """Return for each weight that it holds together the matrix S, along the first axis, of its Hessian.
+
+        A Gauss-Newton method preconditions with it. Nothing for what sees the prediction alone.
+        """
+        return {}
 
     @classmethod
     @abstractmethod
@@ -106,6 +113,14 @@ class WeightedSum(Objective):
         products = (weight * term.curvature(prediction, labels, v) for weight, term in self.summands)
         return sum(products, start=torch.zeros_like(v))
 
+    def stiffness(self, net: nn.Module) -> Mapping[str, Tensor]:
+        """Return the weighted sum of the matrices."""
+        total: dict[str, Tensor] = {}
+        for weight, term in self.summands:
+            for name, matrix in term.stiffness(net).items():
+                total[name] = weight * matrix + total.get(name, 0.0)
+        return total
+
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, nn.Module, Tensor, Labels]]:
         """Cross entropy, balanced and plain, on one prediction."""
@@ -134,6 +149,17 @@ def spread(like: Tensor, known: Tensor, rows: Tensor) -> Tensor:
     whole = torch.zeros_like(like)
     whole[known] = rows
     return whole
+
+
+def check_objective(objective: object) -> None:
+    """Raise StructureError for a loss of another library."""
+    if not isinstance(objective, Objective):
+        raise StructureError(
+            "this is no objective that a fit can make small",
+            given=f"a {type(objective).__name__}",
+            expected="an Objective, such as CrossEntropy() or LeastSquares(), or a sum of them",
+            way_out="take one of these: they know what is not labelled, and their curvature",
+        )
 
 
 def check_places(name: str, given: tuple[int, ...], expected: str, labels: Labels, fits: bool) -> None:

@@ -14,10 +14,10 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from wellposed.errors import StepError
-from wellposed.learning.batches import Batch
+from wellposed.errors import StepError, UserError
+from wellposed.learning.batches import Batch, check_length
 from wellposed.learning.checkpoint import check_facts, read_checkpoint, weights_of, write_checkpoint
-from wellposed.learning.objective import Objective
+from wellposed.learning.objective import Objective, check_objective
 from wellposed.network import Stage, limit_norms
 
 Bound = Literal["report", "keep"]
@@ -87,6 +87,9 @@ class Fit(Iterator[Record], ABC):
         checkpoint: str | Path | None = None,
         bound: Bound = "report",
     ) -> None:
+        check_objective(objective)
+        if held_out is not None:
+            check_length(*held_out)
         self.net, self.objective, self.epochs, self.bound = net, objective, epochs, bound
         self.records: list[Record] = []
         self.best: Best | None = None
@@ -112,7 +115,8 @@ class Fit(Iterator[Record], ABC):
             if isinstance(error, FloatingPointError):
                 self.stop = f"{error} in epoch {len(self.records)}"
                 raise self._lost() from error
-            self.stop = f"interrupted in epoch {len(self.records)}"
+            said = error.wrong if isinstance(error, UserError) else "interrupted"
+            self.stop = f"{said} in epoch {len(self.records)}"
             raise
         self.records.append(record)
         if self.best is None or _score(record) < _score(self.best.record):

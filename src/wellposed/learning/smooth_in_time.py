@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -58,6 +58,19 @@ class SmoothInTime(Objective):
     def curvature(self, prediction: Tensor, labels: Labels, v: Tensor) -> Tensor:
         """Return zero: the prediction is not seen."""
         return torch.zeros_like(v)
+
+    def stiffness(self, net: nn.Module) -> Mapping[str, Tensor]:
+        """Return 2 D' diag(1 / dt) D, D the differences in time; of a variation half of it / sqrt(tau)."""
+        factor = 2.0 if self.kind == "quadratic" else self.tau**-0.5
+        found = {}
+        for name, control in net.named_modules():
+            nodes = getattr(control, "nodes", None)
+            if isinstance(nodes, Tensor):
+                for below, theta in control.named_parameters():
+                    D = torch.diff(torch.eye(len(nodes), dtype=theta.dtype, device=theta.device), dim=0)
+                    spans = torch.diff(nodes).to(theta)
+                    found[f"{name}.{below}".lstrip(".")] = factor * D.T @ (D / spans[:, None])
+        return found
 
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, nn.Module, Tensor, Labels]]:
