@@ -7,12 +7,23 @@ from math import inf
 import pytest
 import torch
 
+import wellposed
 from wellposed import laws
 from wellposed.backward import Backprop, BackwardRule, March, Reversed
 from wellposed.control import Control
-from wellposed.dynamics import Dynamics, Extent, Hyperbolic, Parabolic, Reaction, Residual
+from wellposed.dynamics import Antisymmetric, Dynamics, Extent, Hyperbolic, Parabolic, Reaction, Residual
 from wellposed.errors import ShapeError, StepError, StructureError
-from wellposed.integrators import IMEX, Euler, Implicit, Integrator, Invertible, Leapfrog, Shear, Update
+from wellposed.integrators import (
+    IMEX,
+    Euler,
+    Implicit,
+    ImplicitEuler,
+    Integrator,
+    Invertible,
+    Leapfrog,
+    Shear,
+    Update,
+)
 from wellposed.integrators.discretisation import merge
 from wellposed.laws.dynamics import rates
 from wellposed.network import Stage, limit_norms
@@ -91,6 +102,73 @@ def test_backprop_through_every_solve():
         solver = f.diffusion(random(*f.diffusion.shape)).solver
         allowed = 1e-9 if isinstance(solver, ConjugateGradients) else 1e-12
         laws.gradient(Backprop(), stage_of(f, IMEX()), shape, allowed=allowed)
+
+
+def curved(stage, y, rule):
+    """The Hessian of a loss times a direction: by a derivative of the derivative, and by differences."""
+    stage = stage.replace(backward=rule)
+    names, at = [name for name, _ in stage.named_parameters()], [y, *map(torch.detach, stage.parameters())]
+    along = [random(*value.shape, seed=k) for k, value in enumerate(at)]
+
+    def slopes(values, create_graph=False):
+        leaves = [value.clone().requires_grad_() for value in values]
+        end = torch.func.functional_call(stage, dict(zip(names, leaves[1:], strict=True)), (leaves[0],))
+        value = end.square().sum()
+        return leaves, torch.autograd.grad(value, leaves, create_graph=create_graph, **unused)
+
+    unused = {"allow_unused": True, "materialize_grads": True}
+    leaves, slope = slopes(at, create_graph=True)
+    turned = sum((a * b).sum() for a, b in zip(slope, along, strict=True))
+    twice = torch.autograd.grad(turned, leaves, **unused)
+    sides = [slopes([a + h * b for a, b in zip(at, along, strict=True)])[1] for h in (1e-5, -1e-5)]
+    differences = [(a - b) / 2e-5 for a, b in zip(*sides, strict=True)]
+    return tuple(torch.cat([value.flatten() for value in found]) for found in (twice, differences))
+
+
+@pytest.mark.parametrize("rule", [entry.subject for entry in laws.catalogue(BackwardRule)], ids=repr)
+@pytest.mark.parametrize(
+    ("f", "method"),
+    [
+        (Hyperbolic(Dense(3), "tanh", 0.5), Leapfrog()),
+        (Parabolic(Dense(3), "tanh"), Euler()),
+        (Parabolic(Dense(3), "tanh"), ImplicitEuler()),
+    ],
+    ids=repr,
+)
+def test_a_derivative_of_the_derivative_is_right_or_refused(f, method, rule):
+    stage, y = stage_of(f, method), random(2, 3)
+    if isinstance(rule, Reversed) and not isinstance(method, Invertible):
+        return
+    if not rule.exact:
+        with pytest.raises(StructureError, match="no second derivative"):
+            curved(stage, y, rule)
+        return
+    twice, differences = curved(stage, y, rule)
+    assert float((twice - differences).norm() / differences.norm()) < 1e-8
+
+
+def test_differences_see_a_derivative_that_is_no_function_of_its_state():
+    class Frozen(Backprop):
+        """Right once; what it gives does not depend on the features any more."""
+
+        def run(self, march, s):
+            return tuple(_Frozen.apply(march, *s))
+
+    twice, differences = curved(stage_of(WAVES, Leapfrog()), random(2, 3), Frozen())
+    assert float((twice - differences).norm() / differences.norm()) > 0.01
+
+
+class _Frozen(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, march, *s):
+        with torch.enable_grad():
+            ctx.leaves = [a.detach().requires_grad_() for a in s]
+            ctx.ends = Backprop().run(march, tuple(ctx.leaves))
+        return tuple(a.detach() for a in ctx.ends)
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        return None, *torch.autograd.grad(ctx.ends, ctx.leaves, gradients, retain_graph=True)
 
 
 @pytest.mark.parametrize("basis", ["linear", "constant"])
@@ -379,6 +457,23 @@ def test_a_step_beyond_its_bound_is_refused_with_the_number():
         stage.check_bound()
 
 
+def test_where_no_step_is_stable_the_way_out_is_one():
+    """Smaller weights would not help: what is named does."""
+    with pytest.raises(StepError, match="no step of Euler is stable") as refused:
+        Stage(Antisymmetric(Dense(3)), Euler())
+    text = str(refused.value)
+    assert "smaller weights" not in text
+    assert "a damping above zero" in text
+    named = [word for word in text.splitlines()[-1].split() if word in dir(wellposed)]
+    assert "RK4" in named
+    assert "Heun" not in named
+    for name in {*named} - {"Antisymmetric"}:
+        Stage(Antisymmetric(Dense(3)), getattr(wellposed, name)())
+    Stage(Antisymmetric(Dense(3), damping=0.5), Euler(), steps=32)
+    with pytest.raises(StepError, match="no step of Euler"):
+        limit_norms(Stage(Antisymmetric(Dense(3)), Euler(), bound="report"))
+
+
 @pytest.mark.parametrize("lost", [float("nan"), float("inf")])
 def test_weights_that_are_no_numbers_are_named(lost):
     stage = Stage(Parabolic(Conv(2)), Euler(), time=1.0, steps=4)
@@ -404,6 +499,22 @@ def test_the_steps_that_are_asked_for_are_enough():
     ("build", "error"),
     [
         (lambda: Parabolic(Conv(2), "rellu"), StructureError),
+        (lambda: Parabolic(Conv(2), torch.relu), StructureError),
+        (lambda: Parabolic(Conv(2), torch.nn.Tanh()), StructureError),
+        (lambda: Hyperbolic(3), StructureError),
+        (lambda: Hyperbolic(Conv), StructureError),
+        (lambda: Residual(torch.nn.Conv2d(2, 2, 3)), StructureError),
+        (lambda: Reaction(Conv(2), 3), StructureError),
+        (lambda: Stage(Hyperbolic, Leapfrog()), StructureError),
+        (lambda: Stage(WAVES, Leapfrog), StructureError),
+        (lambda: Stage(WAVES, Leapfrog(), backward=Reversed), StructureError),
+        (lambda: Stage(WAVES, Leapfrog(), control={"K": torch.zeros(1, 3, 3)}), StructureError),
+        (lambda: Stage(WAVES, Leapfrog(), bound="refused"), StructureError),
+        (lambda: Stage(WAVES, Leapfrog(), steps=2.5), StructureError),
+        (lambda: Stage(WAVES, Leapfrog(), steps=torch.tensor(4)), StructureError),
+        (lambda: Stage(WAVES, Leapfrog(), time="4"), StructureError),
+        (lambda: Stage(WAVES, Leapfrog(), halves=True)(torch.zeros(1, 3)), ShapeError),
+        (lambda: Stage(Residual(Conv(2)), Euler())(torch.zeros(1, 2, 4)), ShapeError),
         (lambda: Hyperbolic(Conv(2), damping=-1.0), StructureError),
         (lambda: Residual(Conv(2, out=3)), StructureError),
         (lambda: Control({"K": torch.zeros(3, 2)}, [0.0, 1.0]), StructureError),

@@ -354,9 +354,9 @@ def test_bound_of_an_antisymmetric_part_bites():
     [
         (lambda: Stage(Antisymmetric(Dense(3)), AB3(), steps=[1.0, 2.0]), StructureError, "uniform"),
         (lambda: Stage(Antisymmetric(Dense(3)), Midpoint(), steps=[1.0, 2.0]), StructureError, "uniform"),
-        (lambda: Stage(Antisymmetric(Dense(3)), Euler()), StepError, "another integrator"),
-        (lambda: Stage(Antisymmetric(Dense(3), damping=0.1), Midpoint()), StepError, "another integrator"),
-        (lambda: Stage(Parabolic(Dense(3)), Midpoint()), StepError, "another integrator"),
+        (lambda: Stage(Antisymmetric(Dense(3)), Euler()), StepError, "RK4"),
+        (lambda: Stage(Antisymmetric(Dense(3), damping=0.1), Midpoint()), StepError, "RK4"),
+        (lambda: Stage(Parabolic(Dense(3)), Midpoint()), StepError, "RK4"),
         (lambda: Stage(Reaction(Conv(2), Stencil(2)), Midpoint()), StructureError, "IMEX"),
         (lambda: Stage(Parabolic(Dense(3)), Verlet()), StructureError, "RK4"),
         (lambda: Stage(Hamiltonian(Dense(3)), Leapfrog()), StructureError, "Verlet"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import wellposed as wp
-from wellposed import laws
+from wellposed import errors, laws
 from wellposed.backward import Backprop, Reversed
 from wellposed.errors import FileError, ShapeError, StepError, StructureError
 from wellposed.learning import CrossEntropy, Labels, SmoothInTime, fit
@@ -192,7 +192,93 @@ def test_what_is_no_archive_is_refused(tmp_path):
         assert len(str(refused.value).splitlines()) == 4
 
 
+@pytest.mark.parametrize("name", ["net", "net.zip"])
+def test_an_archive_takes_the_place_of_nothing_but_an_archive(tmp_path, name):
+    net, target = small_network(), tmp_path / name
+
+    def is_refused(path):
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(FileError, match="something else") as refused:
+            save(net, path)
+        assert len(str(refused.value).splitlines()) == 4
+        assert sorted(tmp_path.rglob("*")) == before
+
+    target.mkdir()
+    (target / "thesis.txt").write_text("all of it")
+    is_refused(target)
+    save(net, tmp_path / "whole")
+    (tmp_path / "whole" / "notes.txt").write_text("what it was")
+    is_refused(tmp_path / "whole")
+    (tmp_path / f"plain-{name}").write_text("a file")
+    is_refused(tmp_path / f"plain-{name}")
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr("one.png", b"")
+    is_refused(tmp_path / "photos.zip")
+    # A link is followed, to what is refused and to what is not.
+    (tmp_path / "link").symlink_to(target)
+    is_refused(tmp_path / "link")
+    kept = save(net, tmp_path / f"kept-{name}")
+    (tmp_path / "latest").symlink_to(kept)
+    save(net, tmp_path / "latest")
+    assert (tmp_path / "latest").is_symlink()
+    save(net, kept)
+    load(kept)
+
+
+def test_an_archive_does_not_replace_the_folder_one_is_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in (".", tmp_path, ".."):
+        with pytest.raises(FileError, match="something else"):
+            save(small_network(), name)
+    (tmp_path / "empty").mkdir()
+    save(small_network(), "empty")
+    (tmp_path / "empty.old").mkdir()
+    (tmp_path / "empty.old" / "thesis.txt").write_text("all of it")
+    with pytest.raises(FileError, match="something else"):
+        save(small_network(), "empty")
+    assert (tmp_path / "empty.old" / "thesis.txt").exists()
+
+
+def test_what_is_no_network_is_refused(tmp_path):
+    for thing in (waves(2, Backprop()), torch.nn.Linear(2, 2), wp.Network):
+        with pytest.raises(StructureError) as refused:
+            save(thing, tmp_path / "net")
+        assert len(str(refused.value).splitlines()) == 4
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_absent_or_of_unknown_classes_is_named(tmp_path):
+    with pytest.raises(FileError, match="is not there"):
+        load(tmp_path / "net.zip")
+    config = tmp_path / "net" / "network.json"
+    save(small_network(), tmp_path / "net")
+    said = json.loads(config.read_text())
+    config.write_text(json.dumps(said).replace("Leapfrog", "Leapfroggy"))
+    with pytest.raises(FileError, match="Leapfroggy") as refused:
+        load(tmp_path / "net")
+    assert "import the module that defines Leapfroggy" in str(refused.value)
+    config.write_text(json.dumps({**said, "network": said["network"]["parts"][1]}))
+    with pytest.raises(FileError, match="no network") as refused:
+        load(tmp_path / "net")
+    assert "a Stage" in str(refused.value)
+
+
 # Refusals
+
+
+def test_every_error_is_a_name_of_the_package():
+    kinds = {
+        name for name, thing in vars(errors).items() if isinstance(thing, type) and name.endswith("Error")
+    }
+    assert kinds == set(errors.__all__)
+    assert all(getattr(wp, name) is getattr(errors, name) for name in kinds)
+
+
+def test_modules_that_are_no_parts_are_refused():
+    other = torch.nn.Conv2d(3, 3, 1)
+    for parts in ((other, waves(2, Backprop())), (other,), (wp.Opening,)):
+        with pytest.raises(StructureError, match="has to be a Part"):
+            wp.Network(*parts)
 
 
 def test_channels_that_do_not_fit_are_refused():

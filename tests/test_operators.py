@@ -323,12 +323,48 @@ def test_algebra():
     torch.testing.assert_close((K + 2 * L - L) @ y, K @ y + L @ y)
     torch.testing.assert_close((torch.tensor(0.5, dtype=torch.float64) * -K) @ y, -0.5 * (K @ y))
     torch.testing.assert_close((K @ L).T @ y, L.T @ (K.T @ y))
-    with pytest.raises(TypeError):
-        K @ 3.0  # type: ignore[operator]
+
+
+def test_operators_know_their_channels():
+    """What they say is what they do; where they say nothing, every number will do."""
+    for entry in OPERATORS:
+        K, y = entry.subject, random(*entry.context[0])
+        assert K.takes in (None, y.shape[1])
+        assert K.gives in (None, (K @ y).shape[1])
+        assert (K.T.takes, K.T.gives) == (K.gives, K.takes)
+    K, L = Matrix(random(2, 3)), Matrix(random(3, 4))
+    assert ((K @ L).takes, (K @ L).gives) == (4, 2)
+    assert (Live(np.ones(5, bool)) @ K).takes == 3
+
+
+@pytest.mark.parametrize("entry", [*OPERATORS, *FAMILIES], ids=str)
+def test_a_repr_is_one_short_line(entry):
+    text = repr(entry.subject)
+    assert text.startswith(f"{entry.kind.__name__}(")
+    assert "tensor(" not in text
+    assert len(text) < 160
+
+
+def test_a_repr_names_shapes_and_boundary_of_operators_of_your_own_too():
+    assert repr(Conv(2)(random(2, 2, 3, 3))) == (
+        "Correlation(kernel=Tensor(2, 2, 3, 3), boundary='reflecting', depthwise=False)"
+    )
+    assert repr(Wrong(random(1, 1, 3, 3), "none")) == "Wrong(kernel=Tensor(1, 1, 3, 3), mistake='none')"
+
+    class Named(Wrong):
+        def __repr__(self):
+            return "mine"
+
+    @dataclass(frozen=True, eq=False)
+    class Heir(Named):
+        pass
+
+    assert repr(Heir(random(1, 1, 3, 3), "none")) == "mine"
 
 
 # Derivatives
 
+SHIFTS = [-0.7, float("nan"), float("inf"), torch.tensor(-0.7), torch.tensor([0.1, -0.1])]
 SOLVES = [
     (Stencil(2), (2, 2, 5, 4)),
     (Conv(2, boundary="periodic", depthwise=True), (2, 2, 5, 4)),
@@ -371,6 +407,25 @@ def test_derivatives_of_the_solve_are_those_of_the_dense_one(family, shape):
     leaves = [value.clone().requires_grad_() for value in inputs]
     taped = torch.autograd.grad((ours(*leaves) * w).sum(), leaves)
     torch.testing.assert_close(taped, expected, **close)
+
+
+@pytest.mark.parametrize(("family", "shape"), SOLVES, ids=str)
+def test_shifts_that_do_not_go_forward_are_refused(family, shape):
+    K, b = family(random(*family.shape)), random(*shape)
+    for h in SHIFTS:
+        with pytest.raises(StructureError, match="steps forward"):
+            (K.T @ K).solve_shifted(h, b)
+    torch.testing.assert_close((K.T @ K).solve_shifted(0, b), b)
+
+
+def test_shifts_whose_numbers_nobody_sees_pass():
+    K, b = Dense(3)(random(3, 3)), random(2, 3, 4)
+    solve = (K.T @ K).solve_shifted
+    h = torch.tensor([0.5, 2.0], dtype=torch.float64)
+    found = torch.vmap(lambda h: solve(h, b))(h)
+    torch.testing.assert_close(found, torch.stack([solve(0.5, b), solve(2.0, b)]))
+    compiled = torch.compile(solve, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(h[0], b), found[0])
 
 
 @pytest.mark.parametrize(("family", "shape"), SOLVES, ids=str)
@@ -439,6 +494,13 @@ def test_conjugate_gradients_that_do_not_converge_say_so():
     with pytest.raises(StepError, match="did not converge") as caught:
         ConjugateGradients(iterations=3).solve(K, 10.0, random(1, 2, 6, 5))
     assert "3 iterations" in str(caught.value)
+
+
+def test_conjugate_gradients_name_what_is_no_number():
+    K, b = Conv(2)(random(2, 2, 3, 3)), random(1, 2, 6, 5)
+    for root, features, word in ((K, b * float("nan"), "the features b"), (K * float("nan"), b, "K, or its")):
+        with pytest.raises(StepError, match=word):
+            Normal(root).solve_shifted(1.0, features)
 
 
 # Twins: each law must reject a wrong object
@@ -629,6 +691,20 @@ def test_catalogue_refuses_borrowed_examples(tmp_path, monkeypatch):
         (lambda: Turn(Matrix(random(2, 2)), 2) @ random(1, 2), ShapeError, "more than 2"),
         (lambda: Graph(1, 3, ((0, 3),), (1.0,)), StructureError, "of_points"),
         (lambda: Graph.of_points(1, random(4, 2), neighbours=4), StructureError, "fewer"),
+        (lambda: Graph.of_points(1, random(2, 9)), StructureError, "points.T"),
+        (lambda: Graph.of_points(1, random(9)), StructureError, "points[:, None]"),
+        (lambda: Graph.of_points(1, random(9, 2).log()), StructureError, "no finite numbers"),
+        (lambda: Graph.of_points(1, random(9, 2), neighbours=0), StructureError, "neighbours=0"),
+        (lambda: Matrix(random(2, 2)) * random(2, 2), StructureError, "K @ x"),
+        (lambda: random(2, 2) * Matrix(random(2, 2)), StructureError, "K @ x"),
+        (lambda: Matrix(random(2, 2)) * np.ones(2), StructureError, "ndarray(2,)"),
+        (lambda: Matrix(random(2, 2)) @ np.ones((1, 2)), StructureError, "torch.as_tensor"),
+        (lambda: Matrix(random(2, 2)) @ 3.0, StructureError, "float"),
+        (lambda: Matrix(random(2, 2)) + Matrix(random(1, 2)), StructureError, "2 and 1"),
+        (lambda: Matrix(random(2, 3)) @ Matrix(random(2, 3)), StructureError, "3 and 2"),
+        (lambda: (lambda K: K - K.T)(Matrix(random(2, 3))), StructureError, "3 and 2"),
+        (lambda: Normal(Matrix(random(2, 3))).solve_shifted(1.0, random(1, 2)), ShapeError, "3 channels"),
+        (lambda: Conv(1)(random(1, 1, 3, 3)) @ random(2, 1, 9), ShapeError, "dims=1"),
         (lambda: Graph.of_points(1, np.zeros((4, 2)), neighbours=2), StructureError, "one place"),
         (lambda: GraphGradient.examples()[0][0] @ random(1, 1, 5), ShapeError, "4 points"),
         (lambda: StencilBasis((0.0,)), StructureError, "positive"),

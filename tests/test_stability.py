@@ -127,7 +127,16 @@ def test_hidden_stages_are_refused():
     for ask in (lambda net: well_posedness(net, random(2, 3)), lambda net: gradient_norms(net, random(2, 3))):
         with pytest.raises(StructureError) as error:
             ask(wp.Network(Hidden()))
-        assert "parts.0.inner" in four_lines(error)
+        assert "with a Stage at parts.0.inner" in four_lines(error)
+
+
+def test_what_is_no_stage_and_no_part_is_refused():
+    net, other = wp.Network(stage(wp.Parabolic(wp.Dense(3)), wp.Euler())), torch.nn.Linear(3, 3)
+    asks = [kinematic_exponents, jacobian_eigenvalues, lambda s, y: wp.kkt_residual(s, torch.sum, y)]
+    for ask, thing in [(well_posedness, other), *((ask, thing) for ask in asks for thing in (net, other))]:
+        with pytest.raises(StructureError, match="has to be a") as error:
+            ask(thing, random(2, 3))
+        four_lines(error)
 
 
 # ---- kinematic eigenvalues (FACTS 4.5)
@@ -601,7 +610,8 @@ def test_a_well_posed_network():
     assert found.growth == pytest.approx(float(chain), rel=0.01)
     text = str(found)
     assert text.startswith("Well posed at 16 examples of shape (2,)")
-    assert "well posed: none that was found is enlarged more than" in text
+    assert f"well posed: the worst perturbation found comes out {first.growth:.3g} times as large" in text
+    assert "way out" not in text
     assert len(text.splitlines()) < 40
 
 
@@ -613,6 +623,7 @@ def test_growth_is_said():
     assert said.exponents[0] > 1
     assert said.growth > 30
     assert f"grows: perturbations are enlarged {said.growth:.3g} times" in str(found)
+    assert "way out: Antisymmetric, Hamiltonian or Parabolic dynamics" in str(found)
     assert str(found).startswith("Not well posed")
 
 
@@ -621,6 +632,7 @@ def test_forgetting_is_said():
     assert not found.well_posed
     assert found.stages[0].real < 0
     assert "forgets: of no perturbation is more left" in str(found)
+    assert "way out: less damping" in str(found)
     # One direction of many stays: what fades is the typical gradient.
     (said,) = verdict(linear(ROTATION, wp.RK4(), time=1.0, steps=4)).stages
     assert said.trouble is None
@@ -639,10 +651,12 @@ def test_a_step_beyond_its_bound_is_said():
     found = verdict(made(2))
     assert found.stages[0].ratio == pytest.approx(9 / 4, rel=1e-6)
     assert "a step lies beyond its bound: h is 2.25 times as long" in str(found)
+    assert "way out: at least 5 steps" in str(found)
     assert found.bound is None
     assert "beyond" not in str(verdict(made(8)))
     turning = stage(wp.Antisymmetric(wp.Dense(2)), wp.Euler())
     assert "no step is stable" in str(verdict(turning))
+    assert "way out: an integrator that is stable" in str(verdict(turning))
 
 
 def test_stages_that_grow_together_are_said():
@@ -651,6 +665,7 @@ def test_stages_that_grow_together_are_said():
     assert all(said.trouble is None for said in found.stages)
     assert not found.well_posed
     assert "grows: from opening to head" in str(found)
+    assert "way out: fewer stages" in str(found)
 
 
 def test_overflow_is_said():
@@ -666,8 +681,11 @@ def test_verdict_of_recipes_on_sections(name):
     # Six channels of 12 x 12 samples are too many for all eigenvalues.
     channels = (6, 4) if name == "imex" else (2, 3)
     net = getattr(recipes, name)(channels=channels, steps=4 if name == "imex" else 8)
+    y = random(2, 1, 12, 12, dtype=torch.float32)
+    if name == "parabolic":
+        assert "the output does not move, since the head is zero" in str(well_posedness(net, y))
     net.parts[-1].map.kernel.data.fill_(0.3)
-    found = well_posedness(net, random(2, 1, 12, 12, dtype=torch.float32))
+    found = well_posedness(net, y)
     assert len(found.stages) == 2
     assert "1 example of shape (1, 12, 12)" in str(found)
     for said, size in zip(found.stages, (12, 6), strict=True):

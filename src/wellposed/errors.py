@@ -5,6 +5,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+__all__ = [
+    "ConfigError",
+    "FileError",
+    "PickError",
+    "ResourceError",
+    "RunError",
+    "ShapeError",
+    "StepError",
+    "StructureError",
+    "SurveyError",
+    "UserError",
+]
+
 
 class UserError(Exception):
     """A mistake that the user can mend; it prints as four short lines and carries no traceback.
@@ -65,17 +78,41 @@ def close_match(word: str, known: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
-def check_name(what: str, given: str, known: Iterable[str]) -> None:
+def check_name(what: str, given: object, known: Iterable[str]) -> None:
     """Raise StructureError, with the close match, unless a name is known.
 
     Shapes:    what is the word that the user writes, as in boundary="reflecting"
     """
     names = list(known)
-    if given not in names:
-        near = close_match(given, names)
-        raise StructureError(
-            f"no {what} of this name",
-            given=f"{what}={given!r}",
-            expected=", ".join(names),
-            way_out=f"write {near!r}" if near else "choose one of them",
-        )
+    if isinstance(given, str) and given in names:
+        return
+    # torch.relu and nn.ReLU() were meant to be "relu".
+    word = given if isinstance(given, str) else getattr(given, "__name__", type(given).__name__)
+    near = close_match(word.lower(), names)
+    raise StructureError(
+        f"no {what} of this name",
+        given=f"{what}={given!r}",
+        expected=", ".join(names),
+        way_out=f"write {near!r}" if near else "choose one of them",
+    )
+
+
+def check_kind(what: str, given: object, kind: type, way_out: str) -> None:
+    """Raise StructureError unless a value is of this kind.
+
+    Shapes:    what is the word that the user writes, as in integrator=Leapfrog()
+    """
+    if isinstance(given, kind):
+        return
+    if isinstance(given, type):
+        shown, fits = f"the class {given.__name__} itself", issubclass(given, kind)
+        way_out = f"write {given.__name__}(...), with brackets" if fits else way_out
+    else:
+        shown = f"something of type {type(given).__name__}"
+    article = "an" if kind.__name__[0] in "AEIO" else "a"
+    raise StructureError(
+        f"`{what}` has to be {article} {kind.__name__}",
+        given=f"for `{what}` {shown}",
+        expected=f"{article} {kind.__name__}",
+        way_out=way_out,
+    )

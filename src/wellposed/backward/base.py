@@ -90,6 +90,24 @@ class Plan(NamedTuple):
         rest = iter(values)
         return [{name: next(rest) for name in self.names[k]} for k in update.samples]
 
+    def run(self, updates: Updates, s: State, flat: Sequence[Tensor] | Mapping[int, Tensor]) -> State:
+        """Return the state after some updates; `flat` gives the weights by their place."""
+        for update in updates:
+            s = update(self.thetas(update, [flat[k] for k in self.places(update)]), s)
+        return s
+
+    def pull(
+        self, updates: Updates, s: State, flat: Sequence[Tensor], g: State
+    ) -> tuple[State, dict[int, Tensor]]:
+        """Return the gradient by the state before some updates, and by the weights that they take."""
+        places = sorted({place for update in updates for place in self.places(update)})
+
+        def again(s: State, weights: list[Tensor]) -> State:
+            return self.run(updates, s, dict(zip(places, weights, strict=True)))
+
+        before, found = torch.func.vjp(again, s, [flat[k] for k in places])[1](g)
+        return before, dict(zip(places, found, strict=True))
+
 
 def plan_of(march: March, members: int) -> tuple[Plan, list[Tensor]]:
     """Return a march without its weights, and the weights in a row."""

@@ -20,7 +20,8 @@ class Checkpointed(BackwardRule):
     """Keep a state every so many updates, and run each piece of the march again before its derivative.
 
     `every` is the number of updates of a piece; None is the square root of all of them, which makes the
-    memory least. Exact for every update. No forward mode: take `Backprop`.
+    memory least. Exact for every update. No forward mode: take `Backprop`. A derivative of the derivative
+    is exact too; what it goes through (create_graph=True, `torch.func`) is one piece, as with `Backprop`.
 
     Raises:    StructureError when `every` is less than one
     Cost:      about 4/3 of the time of backprop; memory of n / every states and of `every` updates
@@ -68,7 +69,7 @@ class _Checkpointed(torch.autograd.Function):
         starts: list[Tensor] = []
         for number, piece in enumerate(_pieces(plan, every)):
             starts += s if number else ()
-            s = _run(plan, piece, s, flat)
+            s = plan.run(piece, s, flat)
         return fresh((*s, *starts), given)
 
     @staticmethod
@@ -88,17 +89,16 @@ class _Checkpointed(torch.autograd.Function):
         end = count + sum(len(names) for names in plan.names)
         flat = saved[count:end]
         starts = [tuple(part) for part in (saved[:count], *_groups(saved[end:], count))]
+        pieces = _pieces(plan, ctx.every)
+        if torch.is_grad_enabled():
+            # The kept states are numbers: a derivative of the derivative would not see what made them.
+            starts, pieces = starts[:1], [plan.updates]
         by_flat: list[Any] = [None] * len(flat)
         g: State = gradients[:count]
         with ctx.precision():
-            for piece in reversed(_pieces(plan, ctx.every)):
-                places = sorted({place for update in piece for place in plan.places(update)})
-
-                def again(s: State, weights: list[Tensor], piece: Updates = piece, at: Any = places) -> State:
-                    return _run(plan, piece, s, dict(zip(at, weights, strict=True)))
-
-                g, found = torch.func.vjp(again, starts.pop(), [flat[k] for k in places])[1](g)
-                for k, gradient in zip(places, found, strict=True):
+            for piece in reversed(pieces):
+                g, found = plan.pull(piece, starts.pop(), flat, g)
+                for k, gradient in found.items():
                     by_flat[k] = gradient if by_flat[k] is None else by_flat[k] + gradient
         return None, None, *g, *by_flat
 
@@ -109,10 +109,3 @@ def _pieces(plan: Plan, every: int) -> list[Updates]:
 
 def _groups(tensors: Sequence[Tensor], count: int) -> list[Sequence[Tensor]]:
     return [tensors[k : k + count] for k in range(0, len(tensors), count)]
-
-
-def _run(plan: Plan, piece: Updates, s: State, flat: Any) -> State:
-    """Return the state after a piece; `flat` gives the weights by their place."""
-    for update in piece:
-        s = update(plan.thetas(update, [flat[k] for k in plan.places(update)]), s)
-    return s

@@ -29,9 +29,10 @@ class ContinuousAdjoint(BackwardRule):
     taken by trapezoids. It is here to show what it gets wrong: it is the derivative of the continuous
     problem, of order two at best on a control whose nodes stay, and with large steps not a direction in which
     the discrete loss falls. The integral is sampled on the nodes of its grid: a control with more nodes than
-    those has some that get nothing, so compare gradients by a control on fewer nodes.
+    those has some that get nothing, so compare gradients by a control on fewer nodes. A derivative of the
+    derivative is refused: it would go back through the forward march by the adjoint, and be no Hessian.
 
-    Raises:    StructureError when `every` is less than one
+    Raises:    StructureError when `every` is less than one, or when what it gives is differentiated again
     Cost:      about half an adjoint at every=2; memory of one state a step of its grid
     Reference: Gholami, Keutzer, Biros, ANODE, 2019, arXiv:1902.10298; Onken and Ruthotto, 2020,
                arXiv:2005.13420
@@ -118,7 +119,33 @@ class _Continuous(torch.autograd.Function):
             by_params = _integral(plan, grid, adjoint, params, states, adjoints)
         begin = adjoint.leave(adjoints[0])
         past = [torch.zeros_like(a) for a in s[len(begin) :]]
-        return None, *begin, *past, *(by_params[name] for name in plan.names)
+        found = (*begin, *past, *(by_params[name] for name in plan.names))
+        if torch.is_grad_enabled():
+            found = _Last.apply(*found)  # type: ignore[no-untyped-call]
+        return None, *found
+
+
+class _Last(torch.autograd.Function):
+    """The identity, whose derivative is refused."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(*gradients: Tensor) -> State:
+        return tuple(gradient.view_as(gradient) for gradient in gradients)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: State) -> None:
+        """Keep nothing."""
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> State:
+        raise StructureError(
+            "the continuous adjoint has no second derivative",
+            given="a derivative of a gradient by ContinuousAdjoint",
+            expected="a gradient by an exact rule: this one is not that of the march",
+            way_out="use backward=Backprop() or Checkpointed()",
+        )
 
 
 def _reconstruct(plan: _Plan, grid: Discretisation, params: Theta, s: State) -> list[State]:

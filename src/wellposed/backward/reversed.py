@@ -23,7 +23,9 @@ class Reversed(BackwardRule):
 
     One evaluation of u serves both the state before and the derivative. With `anchors` a state is kept every
     so many updates, and what rounding has added on the way back is dropped there: for long marches, or
-    damping. `reversal_error` says how much it is. No forward mode: take `Backprop`.
+    damping. `reversal_error` says how much it is. No forward mode: take `Backprop`. A derivative of the
+    derivative is exact too; with anchors, what it goes through (create_graph=True, `torch.func`) is kept as
+    with `Backprop`.
 
     Raises:    StructureError when an update is no shear, or damps so much that it cannot be undone
     Cost:      4/3 of the time of backprop; memory of one update, whatever the number of steps, and of the
@@ -127,15 +129,17 @@ class _Reversed(torch.autograd.Function):
         for place, update in enumerate(plan.updates):
             if every and place and place % every == 0:
                 anchors += s
-            s = update(plan.thetas(update, [flat[k] for k in plan.places(update)]), s)
+            s = plan.run([update], s, flat)
         return fresh((*s, *anchors), given)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: State) -> None:
         ctx.plan, ctx.every, *given = inputs
-        anchors = output[ctx.plan.members :]
+        count = ctx.plan.members
+        anchors = output[count:]
         ctx.mark_non_differentiable(*anchors)
-        ctx.save_for_backward(*output[: ctx.plan.members], *given[ctx.plan.members :], *anchors)
+        start = given[:count] if ctx.every else []
+        ctx.save_for_backward(*output[:count], *given[count:], *start, *anchors)
         ctx.precision = precision(output[0])
         ctx.set_materialize_grads(False)
 
@@ -147,11 +151,18 @@ class _Reversed(torch.autograd.Function):
         count = plan.members
         end = count + sum(len(names) for names in plan.names)
         s, flat, anchors = tuple(saved[:count]), saved[count:end], saved[end:]
+        if ctx.every:
+            start, anchors = tuple(anchors[:count]), anchors[count:]
 
         # Zeros that autograd makes are not laid out in memory as the state is.
         pairs = zip(s, gradients[:count], strict=True)
         g: State = tuple(torch.zeros_like(a) if found is None else found for a, found in pairs)
         by_flat: list[Any] = [None] * len(flat)
+        if ctx.every and torch.is_grad_enabled():
+            # The anchors are numbers: a derivative of the derivative would not see what made them.
+            with ctx.precision():
+                g, pulled = plan.pull(plan.updates, start, flat, g)
+            return None, None, *g, *(pulled.get(k) for k in range(len(flat)))
         with ctx.precision():
             for place, update in reversed(list(enumerate(plan.updates))):
                 if isinstance(update, Isometry):

@@ -82,7 +82,7 @@ class DoubleHamiltonian(Partitioned):
     norm: str = "none"
 
     def __post_init__(self) -> None:
-        check_symmetric(self.activation, self.norm)
+        check_symmetric(self.operator, self.activation, self.norm)
         check_damping(self.damping)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -32,7 +32,7 @@ class Parabolic(FirstOrder):
     norm: str = "none"
 
     def __post_init__(self) -> None:
-        check_symmetric(self.activation, self.norm)
+        check_symmetric(self.operator, self.activation, self.norm)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """K and b, with a norm its scale g."""

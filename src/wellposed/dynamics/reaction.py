@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from wellposed.dynamics.activation import activate, check_activation
-from wellposed.dynamics.base import Extent, SemiLinear, Theta, check_square
+from wellposed.dynamics.base import Extent, SemiLinear, Theta, check_family, check_square
 from wellposed.dynamics.residual import double, double_shapes
 from wellposed.dynamics.symmetric import check_symmetric, symmetric, symmetric_shapes, with_scales
 from wellposed.operators import Conv, Family, Operator, Stencil
@@ -39,6 +39,7 @@ class Reaction(SemiLinear):
     def __post_init__(self) -> None:
         check_activation(self.activation)
         check_square(self.operator)
+        check_family(self.diffusion, "diffusion")
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """K1, K2, b and d."""
@@ -103,6 +104,7 @@ class SingleReaction(SemiLinear):
     def __post_init__(self) -> None:
         check_activation(self.activation)
         check_square(self.operator)
+        check_family(self.diffusion, "diffusion")
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """S, b and D."""
@@ -150,7 +152,8 @@ class SymmetricReaction(SemiLinear):
     norm: str = "channel"
 
     def __post_init__(self) -> None:
-        check_symmetric(self.activation, self.norm)
+        check_symmetric(self.operator, self.activation, self.norm)
+        check_family(self.diffusion, "diffusion")
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """K, b, D, with a norm its scale g."""

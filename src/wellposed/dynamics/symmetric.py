@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 
 from wellposed.dynamics.activation import activate, check_activation
-from wellposed.dynamics.base import Theta
+from wellposed.dynamics.base import Theta, check_family
 from wellposed.dynamics.normalise import NORMS, check_norm
 from wellposed.operators import Family
 
 
-def check_symmetric(activation: str, norm: str) -> None:
-    """Raise StructureError unless both names are known."""
+def check_symmetric(operator: Family, activation: str, norm: str) -> None:
+    """Raise StructureError unless this is a family, and both names are known."""
+    check_family(operator)
     check_activation(activation)
     check_norm(norm)
 

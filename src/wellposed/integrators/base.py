@@ -174,12 +174,11 @@ class Integrator(ABC):
         """Raise StructureError unless the dynamics has the structure that is needed."""
         if not self.fits(f):
             name, kind = type(self).__name__, type(f).__name__
-            ways = sorted(other.__name__ for other in _below(Integrator) if other.fits(f))  # type: ignore[type-abstract]
             raise StructureError(
                 f"{name} needs a {self.needs.__name__} dynamics",
                 given=f"{kind}, which is not one",
                 expected=f"a dynamics with the structure {self.needs.__name__}",
-                way_out=f"use {' or '.join(ways) or 'another integrator'} with {kind}",
+                way_out=f"use {' or '.join(fitting(f)) or 'another integrator'} with {kind}",
             )
 
 
@@ -193,6 +192,14 @@ class Invertible(Integrator):
     def updates(self, f: Any, h: float) -> Sequence[Shear]:
         """Return the shears."""
         return self.shears(f, h)
+
+
+def fitting(f: Dynamics, extent: Extent | None = None) -> list[str]:
+    """Return the names of the integrators that fit a dynamics, with an extent of those that it lets step."""
+    fit = [kind for kind in _below(Integrator) if kind.fits(f)]  # type: ignore[type-abstract]
+    if extent is not None:
+        fit = [kind for kind in fit if any(method.bound(extent) > 0 for method in kind.examples())]
+    return sorted(kind.__name__ for kind in fit)
 
 
 def check_uniform(name: str, spans: Sequence[float]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from wellposed.errors import StepError
@@ -43,7 +44,7 @@ class NewtonKrylov:
             "Newton's method did not find the end of an implicit step",
             given=f"|g| of {left:.1e} of the features after {self.iterations} steps",
             expected=f"at most {limit:.1e}",
-            way_out="take smaller steps or smaller weights, or allow a larger tolerance",
+            way_out="take smaller steps or smaller weights",
         )
 
     def limit(self, like: Tensor) -> float:
@@ -90,21 +91,24 @@ def _correction(A: Map, r: Tensor, beta: Tensor, goal: Tensor, krylov: int) -> T
     """Return the vector of the Krylov space that makes the residual least."""
     batch, tiny = len(r), torch.finfo(r.dtype).tiny
     V = [r.flatten(1) / beta.clamp_min(tiny)[:, None]]
-    H = r.new_zeros(batch, krylov + 1, krylov)
+    H = r.new_zeros(batch, 1, 0)
     target = r.new_zeros(batch, krylov + 1, 1)
     target[:, 0, 0] = beta
     for j in range(krylov):
         w = A(V[j].view_as(r)).flatten(1)
+        shares = [torch.zeros_like(beta)] * len(V)
         for _ in range(2):  # twice: once loses orthogonality at tolerances near rounding
             for i, v in enumerate(V):
                 share = (v * w).sum(1)
-                H[:, i, j] += share
+                shares[i] = shares[i] + share
                 w = w - share[:, None] * v
-        H[:, j + 1, j] = w.norm(dim=1)
-        V.append(w / H[:, j + 1, j].clamp_min(tiny)[:, None])
-        small, aim = H[:, : j + 2, : j + 1], target[:, : j + 2]
-        y = torch.linalg.pinv(small) @ aim
-        if bool(((small @ y - aim).norm(dim=1)[:, 0] <= 0.5 * goal).all()):
+        length = w.norm(dim=1)
+        V.append(w / length.clamp_min(tiny)[:, None])
+        # Nothing is written into a matrix: a derivative of the derivative goes through here.
+        H = torch.cat([F.pad(H, (0, 0, 0, 1)), torch.stack([*shares, length], 1)[:, :, None]], 2)
+        aim = target[:, : j + 2]
+        y = torch.linalg.pinv(H) @ aim
+        if bool(((H @ y - aim).norm(dim=1)[:, 0] <= 0.5 * goal).all()):
             break
     return torch.einsum("kbn,bk->bn", torch.stack(V[: y.shape[1]]), y[:, :, 0]).view_as(r)
 

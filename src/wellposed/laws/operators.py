@@ -10,7 +10,8 @@ from math import sqrt
 import torch
 
 from wellposed.laws.law import distance, draw, hold
-from wellposed.operators.base import Normal, Operator
+from wellposed.operators.algebra import Normal
+from wellposed.operators.base import Operator
 from wellposed.operators.pattern import tensors_of, with_tensors
 
 

@@ -17,7 +17,7 @@ from wellposed.atomic import written_whole
 from wellposed.backward import BackwardRule
 from wellposed.control import Control
 from wellposed.dynamics import Dynamics
-from wellposed.errors import FileError, StructureError, UserError
+from wellposed.errors import FileError, StructureError, UserError, check_kind
 from wellposed.integrators import Integrator
 from wellposed.network.network import Network
 from wellposed.network.part import Part
@@ -25,24 +25,30 @@ from wellposed.network.stage import Stage
 from wellposed.operators import Family
 
 FORMAT = "wellposed network 1"
-_CONFIG, _WEIGHTS = "network.json", "weights.safetensors"
+_CONFIG, _WEIGHTS = _NAMES = "network.json", "weights.safetensors"
 _NOUNS = (Part, Dynamics, Integrator, BackwardRule, Family)
 
 
 def save(net: Network, path: str | Path) -> Path:
     """Write a network: to a zip file when the name ends in .zip, else to a folder.
 
-    The same network gives the same bytes. The file appears under its name when it is whole.
+    The same network gives the same bytes. The file appears under its name when it is whole. It takes the
+    place of an archive in the same form or of an empty folder; anything else of that name is left alone. A
+    link is followed.
 
-    Raises:    FileError when it cannot be written; StructureError for a part that no archive can hold
+    Raises:    FileError when something else bears the name, or it cannot be written; StructureError for what
+               is no network, and for a part that no archive can hold
     """
     from safetensors.torch import save as to_bytes
 
+    check_kind("net", net, Network, "save Network(part) for a single part, or keep its state_dict yourself")
     path = Path(path)
+    target = path.resolve()  # what a link leads to
+    _check_free(target)
     config = json.dumps({"format": FORMAT, "network": _encode(net)}, indent=1).encode()
     weights = to_bytes({name: value.detach().contiguous() for name, value in _own(net).items()})
-    with written_whole(path) as partial:
-        if path.suffix == ".zip":
+    with written_whole(target) as partial:
+        if target.suffix == ".zip":
             with zipfile.ZipFile(partial, "w") as archive:
                 for name, content in ((_CONFIG, config), (_WEIGHTS, weights)):
                     archive.writestr(zipfile.ZipInfo(name), content)  # no clock: equal bytes
@@ -58,8 +64,9 @@ def load(path: str | Path, *, spacing: Mapping[str, float] | None = None) -> Net
 
     Classes of your own (a dynamics, a part) must have been imported before.
 
-    Raises:    FileError when it is no archive, or damaged; StepError when a step lies beyond its bound;
-               StructureError when it was made for another spacing
+    Raises:    FileError when it is not there, no archive, damaged, or of classes that are not known;
+               StepError when a step lies beyond its bound; StructureError when it was made for another
+               spacing
     """
     from safetensors.torch import load as from_bytes
 
@@ -70,6 +77,8 @@ def load(path: str | Path, *, spacing: Mapping[str, float] | None = None) -> Net
         if said["format"] != FORMAT:
             raise ValueError(f"format {said['format']!r}")
         net = _decode(said["network"])
+        if not isinstance(net, Network):
+            raise ValueError(f"a {type(net).__name__} and no network")
         net.load_state_dict(from_bytes(weights), assign=True)
     except UserError:
         raise
@@ -80,6 +89,34 @@ def load(path: str | Path, *, spacing: Mapping[str, float] | None = None) -> Net
             stage.check_bound()
     _check_spacing(net, spacing)
     return net
+
+
+def _check_free(target: Path) -> None:
+    """Raise FileError unless an archive may take this place: nothing but another archive is lost."""
+    places = [target]
+    if target.is_dir():
+        places.append(target.with_name(f"{target.name}.old"))  # it stands there while another takes its place
+    taken = [place for place in places if not _is_free(place)]
+    if taken:
+        raise FileError(
+            "a network does not take the place of something else",
+            given=f"{taken[0]}, which is no archive of a network in this form, or the folder that you are in",
+            expected="a new name, an empty folder, or an archive to be replaced",
+            way_out="choose another name, or clear the place yourself",
+        )
+
+
+def _is_free(target: Path) -> bool:
+    """Whether nothing stands here, or an empty folder, or an archive in the form that the name asks for."""
+    try:
+        if target.suffix == ".zip" and zipfile.is_zipfile(target):
+            with zipfile.ZipFile(target) as archive:
+                return set(archive.namelist()) == set(_NAMES)
+        if target.suffix != ".zip" and target.is_dir():
+            return target != Path.cwd() and {entry.name for entry in target.iterdir()} in (set(), set(_NAMES))
+        return not target.exists()
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _own(net: Network) -> dict[str, torch.Tensor]:
@@ -98,6 +135,13 @@ def _own(net: Network) -> dict[str, torch.Tensor]:
 
 
 def _read(path: Path) -> tuple[bytes, bytes]:
+    if not path.exists():
+        raise FileError(
+            f"{path.name} is not there",
+            given=str(path),
+            expected="a network that `save` wrote",
+            way_out="look for it in another folder, or save the network again",
+        )
     try:
         if path.is_dir():
             return (path / _CONFIG).read_bytes(), (path / _WEIGHTS).read_bytes()
@@ -139,7 +183,7 @@ def _decode(value: Any) -> Any:
     if value["kind"] == "Control":
         weights = {name: torch.zeros(shape) for name, shape in arguments["shapes"].items()}
         return Control(weights, arguments["nodes"], arguments["basis"])
-    kind = _kinds()[value["kind"]]
+    kind = _kind(value["kind"])
     if kind is Network:
         return Network(*arguments["parts"], spacing=arguments["spacing"])
     if kind is Stage:  # its bound is asked for when the weights are there
@@ -149,12 +193,17 @@ def _decode(value: Any) -> Any:
     return kind(**arguments)
 
 
-def _kinds() -> dict[str, Any]:
-    """Return every class that an archive may name; those of this package before others of the same name."""
-    found = [kind for noun in _NOUNS for kind in _below(noun)]
-    return {
-        kind.__name__: kind for kind in sorted(found, key=lambda k: k.__module__.startswith("wellposed."))
-    }
+def _kind(name: str) -> Any:
+    """Return the class that an archive names; one of this package before others of the same name."""
+    found = [kind for noun in _NOUNS for kind in _below(noun) if kind.__name__ == name]
+    if not found:
+        raise FileError(
+            f"the network is made of a class that is not known here, {name}",
+            given=f"no {' or '.join(noun.__name__ for noun in _NOUNS)} of this name",
+            expected="a class of wellposed, or of a module that has been imported",
+            way_out=f"import the module that defines {name} before loading, or mend the name",
+        )
+    return sorted(found, key=lambda kind: kind.__module__.startswith("wellposed."))[-1]
 
 
 def _below(kind: Any) -> Iterator[Any]:

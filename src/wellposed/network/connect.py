@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from wellposed.errors import StructureError
+from wellposed.errors import StructureError, check_kind
 from wellposed.network.part import Part, seeded
 from wellposed.operators import Conv, Dense, Family, Prolong, Restrict
 
@@ -147,7 +147,9 @@ class Level(Part):
 
 
 def check_chain(parts: Sequence[Part]) -> None:
-    """Raise StructureError unless every part takes the channels that the one before gives."""
+    """Raise StructureError unless all are parts, and each takes the channels that the one before gives."""
+    for part in parts:
+        check_kind("part", part, Part, "put a module of PyTorch before or behind the Network, or in a Part")
     for first, second in pairwise(parts):
         if first.gives != second.takes:
             before, after = type(first).__name__, type(second).__name__

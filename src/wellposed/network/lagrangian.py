@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from wellposed.dynamics import State, Theta
+from wellposed.errors import check_kind
 from wellposed.integrators import advance
 from wellposed.network.stage import Stage
 
@@ -57,9 +58,11 @@ def kkt_residual(stage: Stage, loss: Loss, y: Tensor) -> KKTResidual:
     problem; `ContinuousAdjoint` does not in general.
 
     Shapes:    y (batch, channel, *space); loss takes the features at the end, and gives a number
+    Raises:    StructureError for anything but a stage
     Cost:      the derivative twice, and memory of all states
     Reference: Haber and Ruthotto, Stable architectures for deep neural networks, 2017, arXiv:1705.03341
     """
+    check_kind("stage", stage, Stage, "ask one of net.stages(), with the features that it is given")
     with torch.enable_grad():
         return _kkt_residual(stage, loss, y)
 

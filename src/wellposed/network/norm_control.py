@@ -23,7 +23,8 @@ def limit_norms(net: nn.Module) -> float | None:
     its sign and its pattern. Returns the largest quotient of a step and its bound as it was before; None
     where no stage claims stability, and then nothing is changed.
 
-    Raises:    StepError when a step lies beyond its bound with operators of zero, by its damping alone
+    Raises:    StepError when a step lies beyond its bound with operators of zero, by its damping alone, or
+               when no step is stable whatever the operators are
     Cost:      one norm a node; some more for those that are made smaller
     Reference: Ruthotto and Haber, Deep neural networks motivated by PDEs, 2018, arXiv:1804.04272, who clip
                each weight instead, which bounds no norm
@@ -63,6 +64,8 @@ def _factor(stage: Stage, theta: Mapping[str, Tensor], h: float) -> float:
         middle = (low + high) / 2
         fits = (_ratio(stage, theta, h, middle) or 0.0) <= 1
         low, high = (middle, high) if fits else (low, middle)
+    if not low:
+        stage.check_bound()
     return low
 
 

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from wellposed.backward import BackwardRule, March
 from wellposed.dynamics import State
+from wellposed.network.layout import channels_last
 from wellposed.network.part import Part
-from wellposed.network.stage import Stage, channels_last
+from wellposed.network.stage import Stage
 from wellposed.network.wavelet import Wavelet
 
 Run = list[Stage | Wavelet]

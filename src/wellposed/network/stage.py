@@ -14,10 +14,13 @@ from wellposed.backward.base import Problem
 from wellposed.control import Control
 from wellposed.dynamics import Dynamics, Extent, Hyperbolic, Parabolic, Reaction, State, Theta
 from wellposed.dynamics.base import check_finite
-from wellposed.errors import StepError, StructureError
+from wellposed.errors import StepError, StructureError, check_kind, check_name
 from wellposed.integrators import IMEX, Discretisation, Euler, Integrator, Leapfrog
+from wellposed.integrators.base import fitting
+from wellposed.network.layout import channels_last
 from wellposed.network.part import Part, seeded
 from wellposed.operators import Conv, Stencil
+from wellposed.operators.base import check_channels
 
 
 class Stage(Part):
@@ -53,6 +56,8 @@ class Stage(Part):
     ) -> None:
         super().__init__()
         self.dynamics, self.integrator, self.rule = dynamics, integrator, backward or Backprop()
+        _check_kinds(dynamics, integrator, self.rule, control)
+        check_name("bound", bound, ("refuse", "report"))
         integrator.check(dynamics)
         _check_halves(dynamics, halves)
         self.halves = halves
@@ -71,6 +76,8 @@ class Stage(Part):
 
     def open(self, y: Tensor) -> State:
         """Return the state that features begin with."""
+        if self.halves:
+            check_channels("a stage whose features are two halves", y, self.takes)
         return y.chunk(2, 1) if self.halves else self.integrator.open(self.dynamics, y)
 
     def features(self, s: State, j: int | None = None) -> Tensor:
@@ -133,15 +140,30 @@ class Stage(Part):
         if ratio <= 1:
             return
         kind, name, steps = type(self.dynamics).__name__, type(self.integrator).__name__, len(self.spans)
-        least = f"take at least {ceil(steps * ratio)} steps" if ratio < inf else "take another integrator"
         bound, size = h / ratio, extent.real + extent.imaginary
+        if not bound:
+            raise self._never(extent)
         # Where one axis rules, the bound is the reach of the integrator along it over the extent.
-        reach = f" = {bound * size:.3g} / {size:.4g} (reach / extent)" if size in extent[:2] and bound else ""
+        reach = f" = {bound * size:.3g} / {size:.4g} (reach / extent)" if size in extent[:2] else ""
         raise StepError(
             f"a step of {name} lies beyond the bound of stability of {kind}",
             given=f"h = {h:.4g}, {ratio:.3g} times the bound",
             expected=f"h of at most {bound:.4g}{reach} for these weights",
-            way_out=f"{least}, smaller weights, or bound='report' to run it all the same",
+            way_out=f"take at least {ceil(steps * ratio)} steps, smaller weights (`limit_norms`), "
+            "or bound='report' to run it all the same",
+        )
+
+    def _never(self, extent: Extent) -> StepError:
+        """Return what to say where no step is stable, however small the weights are."""
+        kind, name = type(self.dynamics).__name__, type(self.integrator).__name__
+        others = " or ".join(fitting(self.dynamics, extent)) or "another integrator"
+        damped = ", a damping above zero" if getattr(self.dynamics, "damping", None) == 0 else ""
+        real = f" and down to {-extent.real:.4g}" if extent.real else ""
+        return StepError(
+            f"no step of {name} is stable for {kind}, however short",
+            given=f"eigenvalues up to {extent.imaginary:.4g} i{real}",
+            expected="an integrator that is stable where they lie",
+            way_out=f"use {others} with {kind}{damped}, or bound='report' to run it all the same",
         )
 
     def _worst(self) -> tuple[float, float, Extent] | None:
@@ -190,49 +212,17 @@ class Stage(Part):
             ]
 
 
-class _ChannelsLast(torch.autograd.Function):
-    """The identity; features on the way there, and their gradient on the way back, lie channels last."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(y: Tensor) -> Tensor:
-        last = y.to(memory_format=torch.channels_last)
-        return last.view_as(last)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Keep nothing."""
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return channels_last(gradients[0])
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Tensor:
-        return channels_last(tangents[0])
-
-
-def channels_last(y: Tensor) -> Tensor:
-    """Return the same features, in memory as convolutions take them: up to twice as quick on a CPU.
-
-    So is the gradient that comes back to them: one laid out otherwise slows every update before it.
-    """
-    if y.ndim != 4:
-        return y
-    if torch.compiler.is_compiling():  # a compiler lays things out itself, and takes no function by hand
-        return y.to(memory_format=torch.channels_last)
-    result: Tensor = _ChannelsLast.apply(y)  # type: ignore[no-untyped-call]
-    return result
-
-
 def _spans(time: float, steps: int | Sequence[float]) -> tuple[float, ...]:
     """Return the length of each step."""
-    lengths = [1.0] * steps if isinstance(steps, int) else [float(length) for length in steps]
-    if not lengths or not all(isfinite(h) and h > 0 for h in [time, *lengths]):
+    try:
+        lengths = [1.0] * steps if isinstance(steps, int) else [float(length) for length in steps]
+        forward = len(lengths) > 0 and all(isfinite(h) and h > 0 for h in [time, *lengths])
+    except (TypeError, ValueError):  # what is no number, and no list of them
+        forward = False
+    if not forward:
         raise StructureError(
             "a stage goes forward in time",
-            given=f"time={time}, steps={steps}",
+            given=f"time={time!r}, steps={steps!r}",
             expected="a positive time, and at least one step of positive length",
             way_out="give a number of steps, or their lengths",
         )
@@ -250,6 +240,15 @@ def _extents(f: Dynamics, thetas: Sequence[Theta]) -> list[Extent | None]:
         still = k > 0 and all(torch.equal(value, thetas[k - 1][name]) for name, value in theta.items())
         extents.append(extents[-1] if still else f.extent(theta))
     return extents
+
+
+def _check_kinds(f: object, integrator: object, rule: object, control: object) -> None:
+    """Raise StructureError unless each is what its name says."""
+    check_kind("dynamics", f, Dynamics, "begin with one, such as Parabolic(Conv(8))")
+    check_kind("integrator", integrator, Integrator, "choose one, such as Euler() or Leapfrog()")
+    check_kind("backward", rule, BackwardRule, "choose one, such as Backprop() or Reversed()")
+    if control is not None:
+        check_kind("control", control, Control, "make it by Control.constant(dynamics.start(), nodes)")
 
 
 def _check_halves(f: Dynamics, halves: bool) -> None:

@@ -1,6 +1,7 @@
 """Operators: linear maps between features, their exact adjoints, their bounds and solves."""
 
-from wellposed.operators.base import Adjoint, Normal, Operator, Product, Scaled, Sum
+from wellposed.operators.algebra import Adjoint, Normal, Product, Scaled, Sum
+from wellposed.operators.base import Operator
 from wellposed.operators.boundary import BOUNDARIES
 from wellposed.operators.conv import Conv, Correlation
 from wellposed.operators.dense import Dense, Matrix

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Self, overload
 
@@ -25,11 +24,23 @@ class Operator(ABC):
         K - K.T           is `Skew`, whose adjoint is its negative
 
     A subclass says how it and its adjoint act, how large it is at most, and shows small examples.
-    One that is its own adjoint says `symmetric`; one whose K'K is easy to invert names a `solver`.
+    One that is its own adjoint says `symmetric`; one whose K'K is easy to invert names a `solver`. One
+    that says how many channels it `takes` and `gives` is not composed with what does not fit.
 
     Shapes:    y (batch, channel, *space)
-    Raises:    ShapeError when y does not fit
+    Raises:    ShapeError when y does not fit; StructureError when K and L do not
     """
+
+    __array_ufunc__ = None  # so that NumPy does not take an operator for a number
+
+    def __init_subclass__(cls) -> None:
+        """Keep the short repr: a dataclass prints whole tensors, unless its class has a repr already."""
+        super().__init_subclass__()
+        cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        """Return the kind and what it is made of, of tensors their shapes."""
+        return f"{type(self).__name__}({', '.join(f'{k}={_shown(v)}' for k, v in vars(self).items())})"
 
     @abstractmethod
     def apply(self, y: Tensor) -> Tensor:
@@ -47,6 +58,16 @@ class Operator(ABC):
     @abstractmethod
     def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
         """Small seeded operators in float64, each with a shape (batch, channel, *space) that it acts on."""
+
+    @property
+    def takes(self) -> int | None:
+        """Channels that it takes; None where any number will do, or where it does not say."""
+        return None
+
+    @property
+    def gives(self) -> int | None:
+        """Channels that it gives; None where that is as many as it is given, or where it does not say."""
+        return None
 
     def skew_norm(self) -> float:
         """Return an upper bound of |K - K'| for every size of the space; a subclass may know a lower one."""
@@ -83,6 +104,8 @@ class Operator(ABC):
     @property
     def T(self) -> Operator:
         """The exact adjoint."""
+        from wellposed.operators.algebra import Adjoint
+
         return self if self.symmetric else Adjoint(self)
 
     @overload
@@ -90,24 +113,52 @@ class Operator(ABC):
     @overload
     def __matmul__(self, other: Operator) -> Operator: ...
     def __matmul__(self, other: Tensor | Operator) -> Tensor | Operator:
+        from wellposed.operators.algebra import Normal, Product
+
         if isinstance(other, Tensor):
             return self.apply(other)
-        if isinstance(other, Operator):
-            return Normal(other) if self.T is other or other.T is self else Product(self, other)
-        return NotImplemented
+        if not isinstance(other, Operator):
+            raise StructureError(
+                "an operator acts on tensors, and on operators",
+                given=f"K @ x with x of type {type(other).__name__}",
+                expected="x (batch, channel, *space), or an operator",
+                way_out="make a tensor of an array by torch.as_tensor",
+            )
+        if self.T is other or other.T is self:
+            return Normal(other)
+        _check_fit("applied one after the other", self, other, (self.takes, other.gives))
+        return Product(self, other)
 
     def __add__(self, other: Operator) -> Operator:
-        return Sum(self, other) if isinstance(other, Operator) else NotImplemented
+        from wellposed.operators.algebra import Sum
+
+        if not isinstance(other, Operator):
+            return NotImplemented
+        _check_fit("added", self, other, (self.takes, other.takes), (self.gives, other.gives))
+        return Sum(self, other)
 
     def __sub__(self, other: Operator) -> Operator:
+        from wellposed.operators.algebra import Adjoint
         from wellposed.operators.skew import Skew
 
         if not isinstance(other, Operator):
             return NotImplemented
-        return Skew(self) if isinstance(other, Adjoint) and other.of is self else self + -1.0 * other
+        if not (isinstance(other, Adjoint) and other.of is self):
+            return self + -1.0 * other
+        _check_fit("subtracted", self, other, (self.takes, self.gives))
+        return Skew(self)
 
     def __mul__(self, factor: float | Tensor) -> Operator:
-        return Scaled(self, factor) if isinstance(factor, int | float | Tensor) else NotImplemented
+        from wellposed.operators.algebra import Scaled
+
+        if not (factor.ndim == 0 if isinstance(factor, Tensor) else isinstance(factor, int | float)):
+            raise StructureError(
+                "an operator is multiplied by a number",
+                given=f"a factor {_shown(factor)}",
+                expected="a number, or a tensor without axes",
+                way_out="K @ x applies it",
+            )
+        return Scaled(self, factor)
 
     __rmul__ = __mul__
 
@@ -125,174 +176,34 @@ class Operator(ABC):
         return columns.reshape(count, -1).T
 
 
-@dataclass(frozen=True, eq=False)
-class Adjoint(Operator):
-    """K', where K has no shorter name for it."""
-
-    of: Operator
-
-    def apply(self, y: Tensor) -> Tensor:
-        """K' y."""
-        return self.of.apply_adjoint(y)
-
-    def apply_adjoint(self, z: Tensor) -> Tensor:
-        """K z."""
-        return self.of.apply(z)
-
-    def norm(self) -> float:
-        """Return the bound of K."""
-        return self.of.norm()
-
-    @property
-    def T(self) -> Operator:
-        """K itself."""
-        return self.of
-
-    @classmethod
-    def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
-        """Adjoint of a dense map from three channels to two."""
-        return [(cls(_small(2, 3)), (2, 2, 4))]
-
-
-@dataclass(frozen=True, eq=False)
-class Scaled(Operator):
-    """c K."""
-
-    of: Operator
-    factor: float | Tensor
-
-    def apply(self, y: Tensor) -> Tensor:
-        """Return c K y."""
-        return self.factor * self.of.apply(y)
-
-    def apply_adjoint(self, z: Tensor) -> Tensor:
-        """Return c K' z."""
-        return self.factor * self.of.apply_adjoint(z)
-
-    def norm(self) -> float:
-        """|c| times the bound of K."""
-        return abs(float(self.factor)) * self.of.norm()
-
-    @property
-    def symmetric(self) -> bool:
-        """As K."""
-        return self.of.symmetric
-
-    @classmethod
-    def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
-        """Scaled dense map."""
-        return [(cls(_small(2, 3), -0.7), (2, 3, 4))]
-
-
-@dataclass(frozen=True, eq=False)
-class Sum(Operator):
-    """K + L."""
-
-    first: Operator
-    second: Operator
-
-    def apply(self, y: Tensor) -> Tensor:
-        """K y + L y."""
-        return self.first.apply(y) + self.second.apply(y)
-
-    def apply_adjoint(self, z: Tensor) -> Tensor:
-        """K' z + L' z."""
-        return self.first.apply_adjoint(z) + self.second.apply_adjoint(z)
-
-    def norm(self) -> float:
-        """Sum of the bounds."""
-        return self.first.norm() + self.second.norm()
-
-    @property
-    def symmetric(self) -> bool:
-        """Where both are."""
-        return self.first.symmetric and self.second.symmetric
-
-    @classmethod
-    def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
-        """Sum of two dense maps."""
-        return [(cls(_small(2, 3), _small(2, 3, seed=1)), (2, 3, 4))]
-
-
-@dataclass(frozen=True, eq=False)
-class Product(Operator):
-    """K L, first L."""
-
-    outer: Operator
-    inner: Operator
-
-    def apply(self, y: Tensor) -> Tensor:
-        """K (L y)."""
-        return self.outer.apply(self.inner.apply(y))
-
-    def apply_adjoint(self, z: Tensor) -> Tensor:
-        """L' (K' z)."""
-        return self.inner.apply_adjoint(self.outer.apply_adjoint(z))
-
-    def norm(self) -> float:
-        """Product of the bounds."""
-        return self.outer.norm() * self.inner.norm()
-
-    @classmethod
-    def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
-        """Product of two dense maps."""
-        return [(cls(_small(4, 2), _small(2, 3, seed=1)), (2, 3, 4))]
-
-
-@dataclass(frozen=True, eq=False)
-class Normal(Operator):
-    """K'K, symmetric and non-negative; (I + h K'K) is inverted by the solver that K names."""
-
-    root: Operator
-
-    def apply(self, y: Tensor) -> Tensor:
-        """K' (K y)."""
-        return self.root.apply_adjoint(self.root.apply(y))
-
-    def apply_adjoint(self, z: Tensor) -> Tensor:
-        """K' (K z)."""
-        return self.apply(z)
-
-    def norm(self) -> float:
-        """Square of the bound of K."""
-        return self.root.norm() ** 2
-
-    @property
-    def symmetric(self) -> bool:
-        """By construction."""
-        return True
-
-    def solve_shifted(self, h: float | Tensor, b: Tensor) -> Tensor:
-        """Return x with (I + h K'K) x = b.
-
-        Shapes:    b as y
-        Units:     h in the units of the time grid, not negative
-        Raises:    StepError when an iterative solver does not converge
-        Cost:      two transforms by Fourier and cosine; some applications of K'K by conjugate gradients
-        """
-        return self.root.solver.solve(self.root, h, b)
-
-    @classmethod
-    def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
-        """K'K of a dense map."""
-        return [(cls(_small(2, 3)), (2, 3, 4))]
-
-
 def check_channels(name: str, y: Tensor, channels: int, dims: int | None = None) -> None:
     """Raise ShapeError unless y is (batch, channels, *space) with `dims` axes of space."""
-    if y.ndim < 2 or y.shape[1] != channels or (dims is not None and y.ndim != dims + 2):
-        space = "*space" if dims is None else f"{dims} axes of space"
+    wrong_space = dims is not None and y.ndim != dims + 2
+    if y.ndim < 2 or y.shape[1] != channels or wrong_space:
+        way_out = "open the features to the channels of the operator, or choose its channels to fit"
+        if wrong_space and 3 <= y.ndim <= 5:
+            way_out = f"say dims={y.ndim - 2} where it is made, or y[None] for a batch of one"
         raise ShapeError(
             f"{name} cannot act on this array",
             given=f"an array of shape {tuple(y.shape)}",
-            expected=f"(batch, {channels} channels, {space})",
-            way_out="open the features to the channels of the operator, or choose its channels to fit",
+            expected=f"(batch, {channels} channels, {'*space' if dims is None else f'{dims} axes of space'})",
+            way_out=way_out,
         )
 
 
-def _small(rows: int, columns: int, seed: int = 0) -> Operator:
-    """Return a dense operator for the examples of the algebra, which need some operator to work on."""
-    from wellposed.operators.dense import Matrix
+def _check_fit(what: str, K: Operator, L: Operator, *pairs: tuple[int | None, int | None]) -> None:
+    """Raise StructureError where two numbers of channels are known and differ."""
+    apart = [pair for pair in pairs if None not in pair and pair[0] != pair[1]]
+    if apart:
+        raise StructureError(
+            f"these operators cannot be {what}",
+            given=f"{K} and {L}",
+            expected=f"as many channels, not {apart[0][0]} and {apart[0][1]}",
+            way_out="choose the channels of one of them to fit the other",
+        )
 
-    generator = torch.Generator().manual_seed(seed)
-    return Matrix(torch.randn(rows, columns, generator=generator, dtype=torch.float64))
+
+def _shown(value: object) -> str:
+    """Return what a repr says of a part: of arrays their shape alone."""
+    shape = getattr(value, "shape", None)
+    return repr(value) if shape is None else f"{type(value).__name__}{tuple(shape)}"

@@ -45,7 +45,7 @@ class Correlation(Operator):
 
     def apply(self, y: Tensor) -> Tensor:
         """K y."""
-        check_channels("a convolution", y, self._inputs, self.dims)
+        check_channels("a convolution", y, self.takes, self.dims)
         padding = self._equal_padding
         if padding is None:
             return self._call(CORRELATE, extend(y, self._widths, self.boundary), 0)
@@ -53,11 +53,21 @@ class Correlation(Operator):
 
     def apply_adjoint(self, z: Tensor) -> Tensor:
         """K' z."""
-        check_channels("the adjoint of a convolution", z, self.kernel.shape[0], self.dims)
+        check_channels("the adjoint of a convolution", z, self.gives, self.dims)
         padding = self._equal_padding
         if padding is None:
             return fold(self._call(SPREAD, z, 0), self._widths, self.boundary)
         return self._call(SPREAD, z, padding)
+
+    @property
+    def takes(self) -> int:
+        """Channels in; a depthwise kernel has as many as out."""
+        return self.kernel.shape[0 if self.depthwise else 1]
+
+    @property
+    def gives(self) -> int:
+        """Channels out."""
+        return self.kernel.shape[0]
 
     def norm(self) -> float:
         """Return an upper bound for every size; see `norms.correlation_norm` for what is guaranteed."""
@@ -113,10 +123,6 @@ class Correlation(Operator):
             (cls(torch.randn(kernel, generator=generator, dtype=torch.float64), boundary, depthwise), shape)
             for kernel, boundary, depthwise, shape in kinds
         ]
-
-    @property
-    def _inputs(self) -> int:
-        return self.kernel.shape[0 if self.depthwise else 1]
 
     @property
     def _widths(self) -> Widths:

@@ -25,13 +25,23 @@ class Matrix(Operator):
 
     def apply(self, y: Tensor) -> Tensor:
         """K y."""
-        check_channels("a dense operator", y, self.kernel.shape[1])
+        check_channels("a dense operator", y, self.takes)
         return _over_channels(self.kernel, y)
 
     def apply_adjoint(self, z: Tensor) -> Tensor:
         """K' z."""
-        check_channels("the adjoint of a dense operator", z, self.kernel.shape[0])
+        check_channels("the adjoint of a dense operator", z, self.gives)
         return _over_channels(self.kernel.T, z)
+
+    @property
+    def takes(self) -> int:
+        """Columns."""
+        return self.kernel.shape[1]
+
+    @property
+    def gives(self) -> int:
+        """Rows."""
+        return self.kernel.shape[0]
 
     def norm(self) -> float:
         """Return the largest singular value, exact up to rounding."""

@@ -58,12 +58,22 @@ class Haar(Operator):
 
     def apply_adjoint(self, z: Tensor) -> Tensor:
         """Pairs from their means and differences."""
-        check_channels("the inverse Haar transform", z, self.channels * 2**self.dims, self.dims)
+        check_channels("the inverse Haar transform", z, self.gives, self.dims)
         for axis in range(2, 2 + self.dims):
             mean, difference = z.chunk(2, dim=1)
             z = torch.stack([mean + difference, mean - difference], dim=axis + 1).flatten(axis, axis + 1)
             z = z / sqrt(2)
         return z
+
+    @property
+    def takes(self) -> int:
+        """Channels of the features."""
+        return self.channels
+
+    @property
+    def gives(self) -> int:
+        """A channel a band."""
+        return self.channels * 2**self.dims
 
     def norm(self) -> float:
         """Return one."""

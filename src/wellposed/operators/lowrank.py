@@ -34,6 +34,16 @@ class SymmetricLowRank(Operator):
         """K z: symmetric."""
         return self.apply(z)
 
+    @property
+    def takes(self) -> int:
+        """Columns of U."""
+        return self.factor.shape[1]
+
+    @property
+    def gives(self) -> int:
+        """As many."""
+        return self.factor.shape[1]
+
     def norm(self) -> float:
         """Return the largest |eigenvalue|, exact up to rounding: that of S U U'."""
         U = self.factor.detach().double()

@@ -29,6 +29,16 @@ class Skew(Operator):
         """K' z - K z."""
         return self.root.apply_adjoint(z) - self.root.apply(z)
 
+    @property
+    def takes(self) -> int | None:
+        """As K."""
+        return self.root.takes
+
+    @property
+    def gives(self) -> int | None:
+        """As many."""
+        return self.root.takes
+
     def norm(self) -> float:
         """Return the bound that K knows."""
         return self.root.skew_norm()

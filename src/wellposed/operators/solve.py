@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wellposed.errors import StepError
+from wellposed.errors import StepError, StructureError
 from wellposed.operators.pattern import tensors_of, with_tensors
 
 if TYPE_CHECKING:
@@ -30,6 +31,27 @@ class Solver(Protocol):
     def solve(self, K: Operator, h: float | Tensor, b: Tensor) -> Tensor:
         """Return x."""
         ...
+
+
+def check_shift(h: float | Tensor) -> None:
+    """Raise StructureError unless h is a finite number and not negative.
+
+    A tensor whose numbers cannot be seen passes: under `vmap`, traced by torch.compile, on the device meta.
+    """
+    try:
+        if isinstance(h, Tensor):
+            fits = torch.compiler.is_compiling() or bool(((h >= 0) & h.isfinite()).all())
+        else:
+            fits = 0 <= h < inf
+    except RuntimeError:
+        return
+    if not fits:
+        raise StructureError(
+            "(I + h L) x = b is solved for steps forward",
+            given=f"h = {h}",
+            expected="a finite number, zero or more",
+            way_out="give the length of a step",
+        )
 
 
 @dataclass(frozen=True)
@@ -119,6 +141,7 @@ class ConjugateGradients:
 
     def _iterate(self, K: Operator, h: float | Tensor, b: Tensor) -> Solution:
         """Iterate until the residual of every example is below the tolerance."""
+        _check_numbers("the features b", b)
         small = torch.finfo(b.dtype)
         tolerance = self.tolerance if self.tolerance is not None else (1e-12 if small.bits == 64 else 1e-6)
         size = _size(b)
@@ -134,12 +157,25 @@ class ConjugateGradients:
             x, r = x + alpha * p, r - alpha * q
             rho, before = _size(r) ** 2, rho
             p = r + rho / before.clamp_min(small.tiny) * p
+        _check_numbers("K, or its products with the features b,", reached)
         left = float((reached / size.clamp_min(small.tiny)).max())
         raise StepError(
             "conjugate gradients did not converge",
             given=f"relative residual {left:.1e} after {self.iterations} iterations",
             expected=f"at most {tolerance:.1e}",
-            way_out="take a smaller step, a smaller operator, or allow a larger tolerance",
+            way_out="take a smaller step, or an operator that is smaller or whose `solver` asks for less: "
+            "ConjugateGradients(tolerance=..., iterations=...)",
+        )
+
+
+def _check_numbers(what: str, values: Tensor) -> None:
+    """Raise StepError unless all of them are finite."""
+    if not bool(values.isfinite().all()):
+        raise StepError(
+            f"{what} hold numbers that are not finite",
+            given="NaN or infinity in a solve by conjugate gradients",
+            expected="finite features and weights",
+            way_out="look at the steps before this one, and for weights that were lost in training",
         )
 
 

@@ -36,6 +36,16 @@ class Turn(Operator):
         """(-K b, K' a)."""
         return -self.apply(z)
 
+    @property
+    def takes(self) -> int | None:
+        """Both groups."""
+        return self.root.takes and self.first + self.root.takes
+
+    @property
+    def gives(self) -> int | None:
+        """As many."""
+        return self.takes
+
     def norm(self) -> float:
         """Return the bound of K."""
         return self.root.norm()

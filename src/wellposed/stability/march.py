@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from wellposed.dynamics import State
-from wellposed.errors import StructureError
+from wellposed.errors import StructureError, check_kind
 from wellposed.integrators import advance
 from wellposed.network import Level, Network, Part, Stage, Wavelet
 from wellposed.network.run import ends
@@ -51,6 +51,7 @@ class Passage(NamedTuple):
 
 def state_of(stage: Stage, y: Tensor | State) -> State:
     """Return the state of features at rest; a state is one already."""
+    check_kind("stage", stage, Stage, "ask one of net.stages(), with the features that it is given")
     return stage.open(y) if isinstance(y, Tensor) else y
 
 
@@ -103,7 +104,7 @@ def named(part: Part, seen: list[Passage]) -> list[Passage]:
     if missed:
         raise StructureError(
             "stages inside a part of your own cannot be followed",
-            given=", ".join(sorted(names[key] for key in missed)),
+            given=f"{type(part).__name__} with a Stage at {', '.join(sorted(names[key] for key in missed))}",
             expected="stages in a Network, or in a Level",
             way_out="ask each of these stages by itself",
         )

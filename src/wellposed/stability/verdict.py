@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, isfinite, isnan, nan
+from math import ceil, inf, isfinite, isnan, nan
 
 import torch
 from torch import Tensor
 
-from wellposed.errors import ResourceError, StepError, StructureError
+from wellposed.errors import ResourceError, StepError, StructureError, check_kind
 from wellposed.network import Classify, Network, Opening, Part, Readout, Stage
 from wellposed.network.part import still
 from wellposed.stability.certified import certified_bound, largest_change
@@ -24,6 +24,12 @@ FORGETS = 0.1  # of a perturbation is left, of the one that is kept best
 FADES = 1e-3  # of a typical gradient is left at the start
 _BRIEF = 20, 0.05  # products, and tolerance of the worst direction
 _HEADER = tuple("stage|dynamics|integrator|steps|h/bound|max Re|growth|exponents|gradient|view".split("|"))
+_WAYS = {
+    "overflows": "finite weights and features; smaller weights, less time, or a dynamics with a bound",
+    "never": "an integrator that is stable for this dynamics: `check_bound` names them",
+    "grows": "Antisymmetric, Hamiltonian or Parabolic dynamics; damping, less time or smaller weights",
+    "forgets": "less damping or less time; Hyperbolic or Hamiltonian in place of Parabolic dynamics",
+}
 _SMALL, _DENSE = 64, 512  # unknowns up to which everything, and all eigenvalues at some steps, are looked at
 
 
@@ -54,28 +60,42 @@ class StageVerdict:
     @property
     def trouble(self) -> str | None:
         """What speaks against it, in words."""
-        begins, ends = self.gradients
-        if not isfinite(self.growth):
-            return "overflows: its features are no longer numbers"
-        if self.ratio is not None and self.ratio > 1:
-            times = "no step is stable" if self.ratio == inf else f"h is {self.ratio:.3g} times as long"
-            return (
-                f"a step lies beyond its bound: {times}; perturbations are enlarged {self.growth:.3g} times"
-            )
-        if self.growth > GROWS:
-            return f"grows: perturbations are enlarged {self.growth:.3g} times"
-        if self.growth < FORGETS:
-            return f"forgets: of no perturbation is more left than {self.growth:.2g} of it"
-        if begins < FADES * ends:
-            return f"forgets: of a typical gradient {begins / ends:.1g} is left at the start"
-        return None
+        return self._found[0] if self._found else None
+
+    @property
+    def way_out(self) -> str | None:
+        """What to change, where something speaks against it."""
+        return self._found[1] if self._found else None
 
     @property
     def sentence(self) -> str:
         """The verdict in words."""
         claim = "" if self.ratio is not None else ", though its dynamics makes no promise"
-        calm = f"well posed: none that was found is enlarged more than {self.growth:.3g} times{claim}"
+        calm = f"well posed: the worst perturbation found comes out {self.growth:.3g} times as large{claim}"
         return self.trouble or calm
+
+    @property
+    def _found(self) -> tuple[str, str] | None:
+        """The first trouble there is, and the way out of it."""
+        begins, ends = self.gradients
+        enlarged = f"perturbations are enlarged {self.growth:.3g} times"
+        if not isfinite(self.growth):
+            return "overflows: its features are no longer numbers", _WAYS["overflows"]
+        if self.ratio == inf:
+            return f"a step lies beyond its bound: no step is stable; {enlarged}", _WAYS["never"]
+        if self.ratio is not None and self.ratio > 1:
+            least = ceil(self.steps * self.ratio)
+            wrong = f"a step lies beyond its bound: h is {self.ratio:.3g} times as long; {enlarged}"
+            return wrong, f"at least {least} steps, or smaller operators: `limit_norms`"
+        if self.growth > GROWS:
+            return f"grows: {enlarged}", _WAYS["grows"]
+        if self.growth < FORGETS:
+            wrong = f"forgets: of no perturbation is more left than {self.growth:.2g} of it"
+            return wrong, _WAYS["forgets"]
+        if begins < FADES * ends:
+            wrong = f"forgets: of a typical gradient {begins / ends:.1g} is left at the start"
+            return wrong, _WAYS["forgets"]
+        return None
 
 
 @dataclass(frozen=True)
@@ -101,14 +121,28 @@ class WellPosedness:
     def __str__(self) -> str:
         head = "Well posed" if self.well_posed else "Not well posed"
         lines = [f"{head} at {self.given}", "", *_table([_HEADER, *map(_cells, self.stages)]), ""]
-        lines += [f"{stage.name} {stage.sentence}" for stage in self.stages]
+        for stage in self.stages:
+            lines.append(f"{stage.name} {stage.sentence}")
+            lines += [f"  way out: {stage.way_out}"] if stage.way_out else []
         word = "grows" if self.growth > GROWS else "together"
         lines.append(f"{word}: from opening to head perturbations are enlarged {self.growth:.3g} times")
-        if self.bound is not None:
-            lines.append(f"guaranteed: the output moves at most {self.bound:.3g} times as far as the input")
-            lines.append(f"found by gradient ascent: {self.change:.3g} times")
-        lines.append("This holds for small perturbations of these features, all but what is guaranteed.")
+        if self.growth > GROWS and not any(stage.trouble for stage in self.stages):
+            lines.append("  way out: fewer stages that grow, smaller weights of what joins them")
+        lines += self._guarantee()
+        held = "; the guarantee holds for all." if self.bound is not None else "."
+        lines.append(f"Measured for small perturbations of these features{held}")
         return "\n".join(lines)
+
+    def _guarantee(self) -> list[str]:
+        """Return what is guaranteed of the output, in words."""
+        if self.bound is None:
+            return []
+        if not self.bound:
+            return ["guaranteed: the output does not move, since the head is zero, as it begins"]
+        return [
+            f"guaranteed: the output moves at most {self.bound:.3g} times as far as the input",
+            f"found by gradient ascent: {self.change:.3g} times",
+        ]
 
 
 def well_posedness(part: Part, y: Tensor, *, examples: int = 16) -> WellPosedness:
@@ -123,9 +157,10 @@ def well_posedness(part: Part, y: Tensor, *, examples: int = 16) -> WellPosednes
     only the rightmost at its ends, to a tenth of 1 / h.
 
     Shapes:    y (batch, channel, *space)
-    Raises:    StructureError for stages inside a part that cannot be followed
+    Raises:    StructureError for what is no part, and for stages inside a part that cannot be followed
     Cost:      seconds on points, and on a section of 64 x 64 samples
     """
+    check_kind("part", part, Part, "hand over a Network, or ask each Stage by itself")
     with still(part):
         return _verdict(part, y.detach()[: max(1, examples)])
 
