@@ -18,7 +18,6 @@ from wellposed.learning import (
     HeadNewton,
     Labels,
     LeastSquares,
-    Level,
     Method,
     Projected,
     SampleAverage,
@@ -341,11 +340,8 @@ def test_fixed_weights_stay_where_they_are():
 
 def test_a_continuation_keeps_theta_from_level_to_level_and_resumes(tmp_path):
     inputs, labels = problem()
-    levels = [
-        Level(GaussNewton(tolerance=0.0), 2),
-        Level(GaussNewton(tolerance=0.0), 3),
-        Level(Stochastic(), 1),
-    ]
+    method = GaussNewton(tolerance=0.0)
+    levels = [(method, 2), (method, 3), (Stochastic(), 1)]
     net = small_net()
     run = Continuation(levels).fit(net, LOSS, inputs, labels, checkpoint=tmp_path / "c")
     seen = []

@@ -1,7 +1,7 @@
 """Learning from partial, uncertain labels: labels, objectives, and the stochastic fit."""
 
 from wellposed.learning.column_density import ColumnDensity
-from wellposed.learning.continuation import Continuation, Level, Levels
+from wellposed.learning.continuation import Continuation, Levels
 from wellposed.learning.cross_entropy import CrossEntropy
 from wellposed.learning.fit import Stochastic, fit
 from wellposed.learning.gauss_newton import GaussNewton
@@ -32,7 +32,6 @@ __all__ = [
     "HeadNewton",
     "Labels",
     "LeastSquares",
-    "Level",
     "Levels",
     "Method",
     "Objective",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from torch import Tensor
 
@@ -17,22 +16,18 @@ from wellposed.learning.objective import Objective
 from wellposed.learning.record import Best, Fit, Record
 from wellposed.network import Network
 
-
-class Level(NamedTuple):
-    """How long, and by which method, the network of a level is fitted."""
-
-    method: Method
-    epochs: int
+Level = tuple[Method, int]
 
 
 @dataclass(frozen=True)
 class Continuation:
     """Fit a network of few steps, take its theta(t) as the start of one with twice as many, and so on.
 
-        Continuation([Level(GaussNewton(), 20), Level(GaussNewton(), 10)]).fit(net, objective, inputs, labels)
+        Continuation([(GaussNewton(), 20), (GaussNewton(), 10)]).fit(net, objective, inputs, labels)
 
-    From level to level every step becomes two, and theta(t) stays the same function of time. Early epochs
-    are cheap, and late ones begin near their end.
+    `levels` are pairs of a method and its epochs. From one to the next every step becomes two, and theta(t)
+    stays the same function of time. Early epochs are cheap, and late ones begin near their end; where the
+    first steps are long, the value jumps from one level to the next.
 
     The network that is given is that of the first level; `run.net` is the last one.
 
@@ -48,8 +43,8 @@ class Continuation:
             raise StructureError(
                 "a continuation goes through levels",
                 given="none",
-                expected="at least one Level(method, epochs)",
-                way_out="give a level for each doubling of the steps, and one to begin with",
+                expected="at least one pair (method, epochs)",
+                way_out="give a pair for each doubling of the steps, and one to begin with",
             )
 
     def fit(
@@ -122,13 +117,13 @@ class Levels(Iterator[Record]):
 
     def _begin(self) -> None:
         """Begin the next level; what was done of it before an interruption is taken from its checkpoint."""
-        level = self._levels[len(self.fits)]
+        method, epochs = self._levels[len(self.fits)]
         name = None if self._checkpoint is None else Path(f"{self._checkpoint}.{len(self.fits)}")
-        fit = level.method.fit(
+        fit = method.fit(
             self.net,
             self._objective,
             *self._sample,
-            epochs=level.epochs,
+            epochs=epochs,
             seed=self._seed,
             held_out=self._held_out,
             checkpoint=name,
