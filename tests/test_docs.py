@@ -33,9 +33,9 @@ def blocks(page):
     return found
 
 
-def run(code):
+def run(code, folder=None):
     """Run in a process of its own: classes that are made here must not be seen by other tests."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -56,9 +56,22 @@ def test_code_on_the_pages_runs_and_gives_their_numbers():
             assert row[1:] == pytest.approx([adjoint, gradient], rel=0.06)
 
 
+def test_how_to_train_does_what_it_says(tmp_path):
+    said = run("\n".join(blocks("docs/training.md")), tmp_path).splitlines()
+    assert "12 epochs done" in next(line for line in said if "accuracy" in line)
+    assert said[-1] == "True"  # the network that was saved
+    assert {path.name for path in tmp_path.iterdir()} == {"fit.safetensors", "net.zip"}
+
+
+def test_the_network_of_the_readme_learns():
+    code = next(block for block in blocks("README.md") if "Stage" in block)
+    assert len(code.split("\n\n", 1)[1].splitlines()) <= 10  # it says ten lines
+    assert float(re.search(r"accuracy (\S+)", run(code))[1]) > 0.9
+
+
 def test_worked_examples_obey_the_laws_and_a_wrong_one_is_refused():
-    momentum, method = (re.sub("from __future__ .*", "", code) for code in blocks("CONTRIBUTING.md"))
+    *dynamics, method = (re.sub("from __future__ .*", "", code) for code in blocks("CONTRIBUTING.md"))
     wrong = method.replace("class SSP3", "class Wrong").replace("1 / 6, 1 / 6, 2 / 3", "1 / 4, 1 / 4, 1 / 2")
-    refused, bounds = run("\n".join([momentum, method, wrong, LAWS])).splitlines()
+    refused, bounds = run("\n".join([*dynamics, method, wrong, LAWS])).splitlines()
     assert refused.startswith("order does not hold for Wrong")
     assert [float(bound) for bound in bounds.split()] == pytest.approx([2.5127, 3**0.5], rel=1e-4)
