@@ -29,7 +29,7 @@ def modules(package):
 
 @cache
 def public(package):
-    """Return the public names of a package; of `errors`, which names none, its classes."""
+    """Return the public names of a package."""
     module = import_module(f"wellposed.{package}")
     own = [
         name

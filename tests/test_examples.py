@@ -22,16 +22,16 @@ def test_a_hamiltonian_classifier_on_toy_data():
         wp.Classify(4, classes=2),
     )
     loss = wp.CrossEntropy() + 5e-3 * wp.SmoothInTime()
-    method = wp.fit(net, loss, y, labels, epochs=24, seed=0, rate=wp.OneCycle(5e-2, 24), batch=64)
     untaught = wp.score(net, y, labels)
-    for record in method:
+    run = wp.GaussNewton(tolerance=1e-3).fit(net, loss, y, labels, epochs=24)
+    for record in run:
         print(record)
-    print(method.stop, wp.well_posedness(net, y))
+    print(run.stop, wp.well_posedness(net, y))
 
-    assert method.stop == "24 epochs done"
+    assert run.stop == "24 epochs done"
     assert untaught.accuracy < 0.6
-    assert wp.score(net, y, labels).accuracy > 0.9
-    assert wp.score(net, *wp.data.swiss_roll(256, seed=1)).accuracy > 0.9
+    assert wp.score(net, y, labels).accuracy > 0.95
+    assert wp.score(net, *wp.data.swiss_roll(256, seed=1)).accuracy > 0.95
     assert net.ratio() < 1
 
 

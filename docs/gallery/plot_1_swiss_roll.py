@@ -24,7 +24,8 @@ net = wp.Network(
     wp.Classify(4, classes=2),
 )
 loss = wp.CrossEntropy() + 5e-3 * wp.SmoothInTime()
-for record in wp.fit(net, loss, y, labels, epochs=32, seed=0, rate=wp.OneCycle(5e-2, 32), batch=64):
+run = wp.GaussNewton().fit(net, loss, y, labels, epochs=32)
+for record in run:
     if record.epoch % 8 == 7:
         print(record)
 

@@ -1,4 +1,4 @@
-"""Learning from partial, uncertain labels: labels, objectives, and the stochastic fit."""
+"""Learning from partial, uncertain labels: labels, objectives, and the methods that make them small."""
 
 from wellposed.learning.column_density import ColumnDensity
 from wellposed.learning.continuation import Continuation, Levels
