@@ -9,7 +9,7 @@ import torch
 
 import wellposed
 from wellposed import laws
-from wellposed.backward import Backprop, BackwardRule, March, Reversed
+from wellposed.backward import Backprop, BackwardRule, Checkpointed, March, Reversed
 from wellposed.control import Control
 from wellposed.dynamics import Antisymmetric, Dynamics, Extent, Hyperbolic, Parabolic, Reaction, Residual
 from wellposed.errors import ShapeError, StepError, StructureError
@@ -472,6 +472,19 @@ def test_where_no_step_is_stable_the_way_out_is_one():
     Stage(Antisymmetric(Dense(3), damping=0.5), Euler(), steps=32)
     with pytest.raises(StepError, match="no step of Euler"):
         limit_norms(Stage(Antisymmetric(Dense(3)), Euler(), bound="report"))
+
+
+@pytest.mark.parametrize("rule", [Reversed(), Reversed(anchors=2), Checkpointed()], ids=str)
+def test_forward_mode_through_a_rule_by_hand_is_refused_in_words(rule):
+    stage = Stage(WAVES, Leapfrog(), time=1.0, steps=3, backward=rule)
+    y = random(2, 3).to(torch.float32)
+    for ask in (
+        lambda: torch.func.jvp(stage, (y,), (y,)),
+        lambda: torch.func.hessian(lambda y: stage(y).sum())(y),
+        lambda: torch.func.vmap(stage)(y[:, None]),
+    ):
+        with pytest.raises(StructureError, match="knows the way back"):
+            ask()
 
 
 @pytest.mark.parametrize("lost", [float("nan"), float("inf")])

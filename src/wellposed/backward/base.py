@@ -13,6 +13,7 @@ from torch import Tensor
 
 from wellposed.control import Control
 from wellposed.dynamics import State, Theta
+from wellposed.errors import StructureError
 from wellposed.integrators import Discretisation, Isometry, Shear
 from wellposed.integrators.discretisation import AnyUpdate, merge
 
@@ -115,6 +116,29 @@ def plan_of(march: March, members: int) -> tuple[Plan, list[Tensor]]:
     names = [tuple(theta) for theta in march.thetas]
     starts = list(accumulate(map(len, names), initial=0))
     return Plan(names, starts, march.updates, members), flat
+
+
+class ByHand(torch.autograd.Function):
+    """A derivative that is written by hand, backwards only: what else is asked of it is refused in words."""
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        """Raise StructureError."""
+        raise _only_backwards("forward differentiation (jvp, jacfwd, hessian)")
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *given: Any) -> Any:
+        """Raise StructureError."""
+        raise _only_backwards("vmap, by itself or within jacrev or hessian,")
+
+
+def _only_backwards(given: str) -> StructureError:
+    return StructureError(
+        "this backward rule knows the way back, and nothing else",
+        given=f"{given} through a stage with another rule than Backprop",
+        expected="a stage with backward=Backprop()",
+        way_out="net.replace(backward=Backprop()) shares the weights; or take products by Jacobian",
+    )
 
 
 def eager(call: Callable[..., Any], *given: Any) -> Any:

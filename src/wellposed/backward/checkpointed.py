@@ -10,7 +10,17 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from wellposed.backward.base import BackwardRule, March, Plan, Updates, eager, fresh, plan_of, precision
+from wellposed.backward.base import (
+    BackwardRule,
+    ByHand,
+    March,
+    Plan,
+    Updates,
+    eager,
+    fresh,
+    plan_of,
+    precision,
+)
 from wellposed.dynamics import State
 from wellposed.errors import StructureError
 
@@ -57,7 +67,7 @@ class Checkpointed(BackwardRule):
         return [cls(), cls(every=3)]
 
 
-class _Checkpointed(torch.autograd.Function):
+class _Checkpointed(ByHand):
     """A march as one function of its first state and all its weights.
 
     The states at the starts of the pieces are results too: torch.func lets a function keep no others.

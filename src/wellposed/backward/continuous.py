@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from wellposed.backward.adjoint import Adjoint, adjoint_of
-from wellposed.backward.base import BackwardRule, March, Updates, eager, fresh, precision
+from wellposed.backward.base import BackwardRule, ByHand, March, Updates, eager, fresh, precision
 from wellposed.control import Control, interpolate
 from wellposed.dynamics import State, Theta
 from wellposed.errors import StructureError
@@ -90,7 +90,7 @@ class _Plan(NamedTuple):
         return Discretisation(f, integrator, tuple(map(sum, groups)))
 
 
-class _Continuous(torch.autograd.Function):
+class _Continuous(ByHand):
     """A stage as one function of its first state and its weights, with the derivative of another problem."""
 
     @staticmethod

@@ -9,7 +9,17 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from wellposed.backward.base import BackwardRule, March, Plan, Updates, eager, fresh, plan_of, precision
+from wellposed.backward.base import (
+    BackwardRule,
+    ByHand,
+    March,
+    Plan,
+    Updates,
+    eager,
+    fresh,
+    plan_of,
+    precision,
+)
 from wellposed.dynamics import State
 from wellposed.errors import StructureError
 from wellposed.integrators import Isometry, Shear, advance
@@ -116,7 +126,7 @@ def _check_piece(updates: Updates) -> None:
         )
 
 
-class _Reversed(torch.autograd.Function):
+class _Reversed(ByHand):
     """A march as one function of its first state and all its weights.
 
     The anchors are results too: torch.func lets a function keep no others.

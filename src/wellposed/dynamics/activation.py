@@ -9,7 +9,11 @@ from torch import Tensor
 
 from wellposed.errors import check_name
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "identity": lambda u: u,
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+}
 
 
 def check_activation(name: str) -> None:
