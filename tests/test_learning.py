@@ -538,6 +538,14 @@ def test_not_finite_stops_with_the_epoch_and_keeps_the_last_good_weights(tmp_pat
     assert len(fit(small_net(), CrossEntropy(), source, epochs=5, seed=0, checkpoint=file).records) == 2
 
 
+def test_weights_of_a_single_time_are_smooth():
+    stage = wellposed.Stage(wellposed.Residual(wellposed.Dense(2)), wellposed.Euler(), time=1.0, steps=1)
+    for kind in ("quadratic", "variation"):
+        smooth = SmoothInTime(kind)
+        assert smooth.value(stage, torch.zeros(()), None).item() == 0.0
+        assert all(S.shape == (1, 1) and not S.any() for S in smooth.stiffness(stage).values())
+
+
 def test_weights_lost_in_the_last_step_of_an_epoch_are_seen_before_the_next():
     inputs, labels = problem()
     net = small_net()

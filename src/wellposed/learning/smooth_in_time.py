@@ -84,7 +84,7 @@ class SmoothInTime(Objective):
         for control, nodes in _controls(net):
             for theta in control.parameters():
                 spans = torch.diff(nodes).to(theta)
-                slopes = theta.diff(dim=0).reshape(len(spans), -1) / spans[:, None]
+                slopes = theta.diff(dim=0).reshape(len(spans), theta[0].numel()) / spans[:, None]
                 each = slopes.square() if self.kind == "quadratic" else (slopes.square() + self.tau).sqrt()
                 yield (spans * each.sum(1)).sum()
 
