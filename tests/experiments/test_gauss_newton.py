@@ -1,0 +1,66 @@
+"""A wrong curvature turns the verdict, and so does what never arrives."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from wellposed.experiments import Setting, expectations
+from wellposed.experiments.gauss_newton import RECURRENCES, _spectrum, run, spent
+from wellposed.learning import GaussNewton, Objective
+
+
+@dataclass(frozen=True)
+class Stiff(Objective):
+    """Claims ten thousand times the curvature of another, so that steps are too short."""
+
+    of: Objective
+
+    @property
+    def scope(self):
+        return self.of.scope
+
+    def value(self, net, prediction, labels):
+        return self.of.value(net, prediction, labels)
+
+    def curvature(self, prediction, labels, v):
+        return 1e4 * self.of.curvature(prediction, labels, v)
+
+    @classmethod
+    def examples(cls):
+        return []
+
+
+class Wrong:
+    def __init__(self, **settings):
+        self.method = GaussNewton(**settings)
+
+    def fit(self, net, objective, inputs, labels, **given):
+        return self.method.fit(net, Stiff(objective.part("prediction")), inputs, labels, **given)
+
+
+def test_a_wrong_curvature_is_seen(tmp_path):
+    def judged(**wrong):
+        measures = run(Setting(tmp_path, quick=True), **wrong).measures
+        return measures["peaks.work.first"], str(expectations("gauss-newton").judge(measures))
+
+    right, verdict = judged()
+    assert right < 1
+    assert not verdict.startswith("refuted")
+    for piece in (tmp_path / "work").glob("* newton *.json"):
+        piece.unlink()
+    wrong, verdict = judged(newton=Wrong)
+    assert wrong >= 1
+    assert verdict.startswith("refuted")
+
+
+def test_what_never_arrives_has_spent_the_budget():
+    path = {"budget": 10.0, "work": [2.0, 4.0], "seconds": [1.0, 2.0], "new": [3.0, 1.0]}
+    assert spent(path, 2.0) == {"reached": True, "work": 4.0, "seconds": 2.0}
+    assert spent(path, 0.5) == {"reached": False, "work": 10.0, "seconds": 5.0}
+
+
+@pytest.mark.parametrize("name", RECURRENCES)
+def test_gradient_and_step_are_those_of_one_jacobian(name):
+    condition, gradient, step = _spectrum(name, 4, 0)
+    assert condition >= 0
+    assert gradient * step >= 1 - 1e-9  # |J'r| |J^+ r| >= r'r on the range, by Cauchy and Schwarz
