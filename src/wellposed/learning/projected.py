@@ -78,7 +78,7 @@ class Projected(Sampled):
     def curvature(self, draw: int = 0) -> Map:
         """Return v -> H v at the weights of the network."""
         inputs, labels = self.subset(draw)
-        J, theta = Jacobian(self.body, inputs), self.theta()
+        J, bend = Jacobian(self.body, inputs), self.bender()
         problem, W = HeadProblem(self.net, self.head, self._objective, J.value, labels), self.head.matrix()
         prediction, factor = problem.prediction(W), problem.factor(W)
         pull = self.pull_of(prediction, labels)[1]
@@ -100,7 +100,7 @@ class Projected(Sampled):
             z = moved(problem.gathered(u) + problem.bend(W, dW))
             back = torch.einsum("kc,bk...->bc...", W[:, :-1], u + bent(problem.prediction(z)))
             back = back + torch.einsum("kc,bk...->bc...", z[:, :-1], pull)
-            return self._flat(J.T @ back.to(inputs.dtype)) + self.bend(theta, v)
+            return self._flat(J.T @ back.to(inputs.dtype)) + bend(v)
 
         return product
 

@@ -102,12 +102,12 @@ class Sampled:
         """Return v -> H v at the weights of the network."""
         inputs, labels = self.subset(draw)
         J = Jacobian(self.net, inputs)
-        prediction, bend, theta = J.value, self.bend, self.theta()
+        prediction, bend = J.value, self.bender()
 
         def product(v: Tensor) -> Tensor:
             self._count(4, inputs)
             pushed = self.seen.curvature(prediction, labels, J @ self._named(v))
-            return self._flat(J.T @ pushed) + bend(theta, v)
+            return self._flat(J.T @ pushed) + bend(v)
 
         return product
 
@@ -165,12 +165,21 @@ class Sampled:
         gradient, value = torch.func.grad_and_value(self._of_weights)(theta)
         return value, gradient
 
-    def bend(self, theta: Tensor, v: Tensor) -> Tensor:
-        """R'' v."""
-        if not self.held.terms:
-            return torch.zeros_like(v)
-        bent: Tensor = torch.func.jvp(torch.func.grad(self._of_weights), (theta,), (v,))[1]
-        return bent
+    def bender(self) -> Map:
+        """Return v -> R'' v at the weights of the network: the tape of its gradient is kept."""
+        theta = self.theta().requires_grad_()
+        gradient = None
+        if self.held.terms:
+            with torch.enable_grad():
+                value = self._of_weights(theta)
+                gradient = torch.autograd.grad(value, theta, create_graph=True)[0]
+        if gradient is None or not gradient.requires_grad:
+            return torch.zeros_like
+
+        def bend(v: Tensor) -> Tensor:
+            return torch.autograd.grad(gradient, theta, v, retain_graph=True)[0]
+
+        return bend
 
     def _of_weights(self, theta: Tensor) -> Tensor:
         """Return R, as a function that can be differentiated."""
