@@ -15,8 +15,12 @@ from wellposed.errors import RunError, StructureError
 from wellposed.experiments import Expectations, Setting, expectations, names
 from wellposed.experiments.reproduce import reproduce
 
+# What trains networks is longer than five seconds with everything that it imports.
+LONG = {"continuation", "filtering", "gauss-newton", "sgd-vs-saa", "toys"}
+RUNS = [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in names()]
 
-@pytest.mark.parametrize("name", names())
+
+@pytest.mark.parametrize("name", RUNS)
 def test_it_runs_by_its_command_and_writes_what_it_promises(name, tmp_path, capsys):
     assert command(["reproduce", name, "--quick", "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out.splitlines()[-1]

@@ -7,6 +7,8 @@ from wellposed.experiments import Setting, expectations
 from wellposed.experiments.continuation import reached, run, target_of
 from wellposed.network import Network
 
+pytestmark = pytest.mark.slow
+
 
 class Forgetful(Network):
     """Refined, but runs backwards through weights of the other sign."""

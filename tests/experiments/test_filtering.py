@@ -2,6 +2,7 @@
 
 import shutil
 
+import pytest
 import torch
 
 from wellposed.dynamics import Parabolic
@@ -9,6 +10,8 @@ from wellposed.dynamics.normalise import edge_norm
 from wellposed.experiments import Setting, expectations
 from wellposed.experiments.filtering import FILTERS, Start, run
 from wellposed.operators import Conv
+
+pytestmark = pytest.mark.slow
 
 
 class Sharpening(Parabolic):

@@ -8,6 +8,8 @@ from wellposed.experiments import Setting, expectations
 from wellposed.experiments.gauss_newton import RECURRENCES, _spectrum, run, spent
 from wellposed.learning import GaussNewton, Objective
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Stiff(Objective):

@@ -1,8 +1,12 @@
 """A sample that does not grow, or a method that does not descend, turns the verdict."""
 
+import pytest
+
 from wellposed.experiments import Setting, expectations
 from wellposed.experiments.sgd_vs_saa import FRESH, run, sample
 from wellposed.learning import Labels, Stochastic
+
+pytestmark = pytest.mark.slow
 
 
 def judged(out, **wrong):

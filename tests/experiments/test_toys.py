@@ -11,6 +11,8 @@ from wellposed.experiments.toys import FULL, TOYS, Toy, _new, _sample, run
 from wellposed.integrators import Verlet
 from wellposed.learning import Labels, generator
 
+pytestmark = pytest.mark.slow
+
 
 def hill(n, *, seed):
     """Above a hill or below: no line divides them, but a few steps of a network do."""
