@@ -553,3 +553,73 @@ def test_an_interrupted_beginning_leaves_nothing(tmp_path, monkeypatch):
     assert list(killed.iterdir()) == []
     with pytest.raises(UserError, match="no numbers"):
         wp.interpret(volume, [replace(picks, std_ms=np.zeros(2))], tmp_path / "run")
+
+
+def test_a_run_is_checked_and_its_report_says_so(files, tmp_path, capfd, monkeypatch):
+    from wellposed.project import check, check_figures
+    from wellposed.project.report import put_verdict
+    from wellposed.project.run import open_run
+
+    monkeypatch.setattr(check, "RATIOS_DB", (20.0, 0.0))
+    monkeypatch.setattr(check, "SAMPLES", 12)
+    out = tmp_path / "run"
+    words = ["interpret", files["survey"], files["top"], "--out", out, "--epochs", 0, "--threads", 1]
+    assert command(*words) == 0
+    page = out / "report.html"
+    assert f"wellposed check {out}" in page.read_text()
+    capfd.readouterr()
+    assert command("check", out, "--json") == 0
+    said = capfd.readouterr()
+    result = json.loads(said.out)["result"]
+    assert "the verdict stands in" in said.err
+    assert result["kind"] == "run"
+    assert result["input"].startswith("inline 112 of its survey, 12 traces x 12 samples")
+    assert len(result["stages"]) == 2
+    assert "Reaction" in result["certificate"]["refused"]
+    top = result["horizons"]["top"]
+    assert [c["ratio_db"] for c in top["curve"]] == [20.0, 0.0]
+    assert 0 < top["curve"][0]["mean_ms"] < top["curve"][1]["mean_ms"]
+    assert 0 < top["std_ms"]
+    names = sorted(p.name for p in (out / "check").iterdir())
+    assert names == ["check.json", "growth.png", "noise.png", "regions.png", "view.png"]
+    once = page.read_text()
+    assert "The network of the features is" in once
+    assert "found anew in the whole survey" in once
+    assert "Not asked yet" not in once
+    # Of weights without a network, into a report of before: one verdict, in its place.
+    bare = {key: value for key, value in result.items() if key in ("window", "horizons")}
+    page.write_text(once[: once.index("<!-- verdict -->")] + "</html>\n")
+    for _ in range(2):
+        put_verdict(open_run(out), bare, check_figures.noise(bare["horizons"], 4.0))
+        assert page.read_text().count("Is it well posed?") == 1
+        assert page.read_text().endswith("</html>\n")
+    assert "The network of the features" not in page.read_text()
+    page.unlink()
+    with pytest.raises(UserError, match="report of the run is not there"):
+        put_verdict(open_run(out), bare, check_figures.noise(bare["horizons"], 4.0))
+
+
+def test_a_network_is_checked_at_the_command_line(tmp_path, capfd, monkeypatch):
+    import wellposed as wp
+
+    monkeypatch.chdir(tmp_path)
+    wp.save(wp.Network(wp.Opening(2, 3), wp.Classify(3, 2)), tmp_path / "net.zip")
+    np.save(tmp_path / "points.npy", np.ones((4, 2)))
+    assert command("check", "net.zip", "--input", "points.npy") == 0
+    said = capfd.readouterr().out
+    assert said.startswith("net.zip, points.npy of shape (4, 2)")
+    assert "Well posed at 4 examples" in said
+    assert (tmp_path / "net-check" / "check.json").exists()
+
+
+def test_what_is_neither_run_nor_network_is_refused(files, tmp_path, capfd):
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "none", tmp_path / "empty"):
+        assert "neither a run nor a network" in refused(capfd, "check", path)
+    assert "is no network" in refused(capfd, "check", files["top"])
+    assert command("track", files["survey"], files["top"], "--out", tmp_path / "run") == 0
+    assert "a run without a network" in refused(capfd, "check", tmp_path / "run")
+    record = tmp_path / "run" / "run.json"
+    record.write_text(record.read_text().replace('"finished": true', '"finished": false'))
+    assert "is not finished" in refused(capfd, "check", tmp_path / "run")
+    assert not (tmp_path / "run" / "check").exists()

@@ -6,14 +6,11 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from wellposed.errors import ConfigError, UserError
-
-if TYPE_CHECKING:
-    from wellposed.project.config import Project
 
 INTERRUPTED = 130
 
@@ -70,16 +67,17 @@ def interpret(
 
     Example: wellposed interpret survey.segy picks.csv --out run
     """
+    from wellposed.project.asked import from_file, from_flags
     from wellposed.project.job import interpret_project
 
     if survey.lower().endswith(".toml"):
         told = {"minutes": minutes, "epochs": epochs, "threads": threads, "unit": unit, "seed": seed}
         told |= {"inline_byte": inline_byte, "crossline_byte": crossline_byte, "std_ms": std_ms}
         told |= {"negative_down": negative_down or None}
-        project = _from_file(survey, picks, [_flag(k) for k, v in told.items() if v is not None])
+        project = from_file(survey, picks, told)
     else:
         budget = {"minutes": minutes, "epochs": epochs, "seed": seed, "threads": threads}
-        project = _project(survey, picks, inline_byte, crossline_byte, std_ms, unit, negative_down, budget)
+        project = from_flags(survey, picks, inline_byte, crossline_byte, std_ms, unit, negative_down, budget)
     run = interpret_project(project, out, _say)
     print(run.path("report.html"))
 
@@ -100,10 +98,11 @@ def track(
 
     Example: wellposed track survey.segy picks.csv --out tracked
     """
+    from wellposed.project.asked import from_flags
     from wellposed.project.track import track_project
 
     budget = {"threads": threads}
-    project = _project(survey, picks, inline_byte, crossline_byte, std_ms, unit, negative_down, budget)
+    project = from_flags(survey, picks, inline_byte, crossline_byte, std_ms, unit, negative_down, budget)
     run = track_project(project, out, _say)
     print(run.path("surfaces"))
 
@@ -173,6 +172,23 @@ def pretrain(
 
     learn(Path(out), recipe=recipe, earths=earths, epochs=epochs, seed=seed, say=_say)
     print(out)
+
+
+@app.command()
+def check(
+    run_or_archive: Annotated[str, typer.Argument(help="folder of a run of interpret, or a saved network")],
+    out: Annotated[str | None, typer.Option(help="folder of pictures and check.json; RUN/check")] = None,
+    input_: Annotated[str | None, typer.Option("--input", help="FILE.npy to look at, of a network")] = None,
+    json_: Json = False,
+) -> None:
+    """Say whether a network is well posed, and how far noise moves the horizons of a run.
+
+    Example: wellposed check run
+    """
+    from wellposed.project.check import check as checked
+
+    found = checked(run_or_archive, out, input_=input_, say=_say)
+    print(json.dumps({"result": found}) if json_ else found["text"])
 
 
 @app.command()
@@ -247,53 +263,3 @@ def _usage(e: Any, arguments: list[str]) -> UserError:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def _from_file(path: str, picks: list[str] | None, flags: list[str]) -> Project:
-    from wellposed.project.config import read_project
-
-    if flags:
-        raise ConfigError(
-            "a project file says how it is run itself",
-            given=f"{path} and {', '.join(flags)}",
-            expected="the project file and --out",
-            way_out="write these into the project file",
-        )
-    if picks:
-        raise ConfigError(
-            "a project file names its picks itself",
-            given=f"{path} and {' '.join(picks)}",
-            expected="the project file alone",
-            way_out="name the picks in [[horizons]]",
-        )
-    return read_project(path)
-
-
-def _project(
-    survey: str,
-    picks: list[str] | None,
-    inline_byte: int | None,
-    crossline_byte: int | None,
-    std_ms: float | None,
-    unit: str | None,
-    negative_down: bool,
-    budget: dict[str, Any],
-) -> Project:
-    """The flags as a project: what is not told keeps its default."""
-    from wellposed.project.config import told_project
-
-    if not picks:
-        raise ConfigError(
-            "no picks are given",
-            given=survey,
-            expected="at least one file of picks after the survey",
-            way_out="add the file that holds the picks",
-        )
-    file = {"file": Path(survey).absolute(), "inline_byte": inline_byte, "crossline_byte": crossline_byte}
-    meaning = {"std_ms": std_ms, "unit": unit, "negative_down": negative_down}
-    horizons = [{"picks": Path(p).absolute(), **meaning} for p in picks]
-    return told_project({"survey": file, "horizons": horizons, "run": budget}, _flag)
-
-
-def _flag(key: str) -> str:
-    return f"--{key.replace('_', '-')}"

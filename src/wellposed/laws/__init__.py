@@ -1,5 +1,6 @@
 """Laws: what must hold for every operator, dynamics, integrator ..., public so that users test their own."""
 
+from wellposed.laws.attacks import attacked
 from wellposed.laws.backward import convergence, gradient, memory
 from wellposed.laws.catalogue import Entry, catalogue
 from wellposed.laws.dynamics import moving, spectrum, structure
@@ -12,6 +13,7 @@ from wellposed.laws.operators import bound, dot, kept, matrix, reach, shifted
 __all__ = [
     "Entry",
     "LawError",
+    "attacked",
     "bound",
     "catalogue",
     "convergence",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wellposed.atomic import written_whole
+from wellposed.errors import FileError
 from wellposed.project import figures
 from wellposed.project.run import Run
 from wellposed.seismic.horizons import Horizon
@@ -33,6 +35,9 @@ text-align: right } td:first-child, th:first-child { text-align: left } img { ma
 """
 
 
+VERDICT, VERDICT_END = "<!-- verdict -->", "<!-- end of verdict -->"  # `check` writes between them
+
+
 def write_report(run: Run, volume: Volume, horizons: list[tuple[Picks, Horizon]], notes: list[str]) -> Path:
     """Write RUN/report.html: sections, maps, tables; no file beside it is needed.
 
@@ -47,6 +52,7 @@ def write_report(run: Run, volume: Volume, horizons: list[tuple[Picks, Horizon]]
         "<h2>Summary</h2>",
         _summary(run, horizons),
         _trust(),
+        f"{VERDICT}{_unchecked(run)}{VERDICT_END}",
     ]
     for picks, horizon in horizons:
         parts += _chapter(run, volume, picks, horizon)
@@ -90,6 +96,76 @@ def _summary(run: Run, horizons: list[tuple[Picks, Horizon]]) -> str:
         "factor of the std",
     ]
     return _table(head, rows)
+
+
+def put_verdict(run: Run, result: dict[str, Any], curve: Figure) -> None:
+    """Write into RUN/report.html whether the network is well posed, and how far noise moves the horizons.
+
+    Raises:    FileError where it cannot be written, or is not there
+    """
+    path = run.path("report.html")
+    if not path.is_file():
+        raise FileError(
+            "the report of the run is not there",
+            given=str(path),
+            expected="the page that interpret wrote",
+            way_out="run interpret again into another --out",
+        )
+    page = path.read_text(encoding="utf-8")
+    start, end = page.find(VERDICT), page.find(VERDICT_END)
+    before, after = (page[:start], page[end + len(VERDICT_END) :]) if 0 <= start < end else _split(page)
+    with written_whole(path) as partial:
+        text = f"{before}{VERDICT}{_verdict(result, curve)}{VERDICT_END}{after}"
+        partial.write_text(text, encoding="utf-8")
+
+
+def _split(page: str) -> tuple[str, str]:
+    """A page of an earlier version before and behind the place of the verdict: its end."""
+    head, end, tail = page.rpartition("</html>")
+    return (head, end + tail) if end else (page, "")
+
+
+def _unchecked(run: Run) -> str:
+    words = f"wellposed check {shlex.quote(str(run.folder))}"
+    return (
+        "<h2>Is it well posed?</h2><p class=note>Not asked yet: "
+        f"<code>{html.escape(words)}</code> says it here.</p>"
+    )
+
+
+def _verdict(result: dict[str, Any], curve: Figure) -> str:
+    """The network in a sentence and a table, the horizons in noise in a picture."""
+    parts = ["<h2>Is it well posed?</h2>"]
+    if "well_posed" in result:
+        word = "is" if result["well_posed"] else "is <b>not</b>"
+        grown = "without bound" if result["growth"] is None else f"{result['growth']:.3g} times"
+        parts.append(
+            f"<p>The network of the features {word} well posed: from opening to head it enlarges the worst "
+            f"small perturbation {grown} (on {html.escape(result['input'])}).</p>"
+        )
+        head = ["stage", "dynamics", "step over its bound", "growth", "change of its Jacobian", ""]
+        parts.append(_table(head, [_stage(s) for s in result["stages"]]))
+        told = result["certificate"]
+        text = told.get("text") or f"No certificate: {told['refused']}."
+        parts.append(f"<p class=note>{html.escape(text)}</p>")
+    parts += [
+        "<p>How far the horizons move when noise of the survey's own spectrum is added, found anew in "
+        f"{html.escape(result['window'])}:</p>",
+        _image(curve, "change of the horizons in noise"),
+    ]
+    return "\n".join(parts)
+
+
+def _stage(s: dict[str, Any]) -> list[str]:
+    ratio, drift = s["ratio"], s["drift"]
+    return [
+        s["name"],
+        s["dynamics"],
+        "no claim" if ratio is None else f"{ratio:.2f}",
+        _number(s["growth"]),
+        "" if drift is None else f"{100 * drift:.0f} % a unit of time",
+        s["sentence"],
+    ]
 
 
 def _trust() -> str:

@@ -16,7 +16,7 @@ from wellposed.network import Classify, Coarsen, Level, Network, Opening, Part, 
 from wellposed.network.part import still
 from wellposed.operators import Prolong, Restrict
 from wellposed.operators.resample import coarse_space
-from wellposed.stability.march import draw
+from wellposed.stability.march import Map, draw
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,9 @@ def certified_bound(part: Part, y: Tensor) -> float:
     Raises:    StructureError for other dynamics, integrators and parts; StepError beyond the bound of a step
     Reference: Dahlquist and Jeltsch, Generalized disks of contractivity, 1979
     """
+    for module in part.modules():  # before any norm is computed
+        if isinstance(module, Stage):
+            _known_radius(module)
     with torch.no_grad():
         return _bound(part, tuple(y.shape[2:]))
 
@@ -62,22 +65,29 @@ def largest_change(part: Part, y: Tensor, radius: float, *, ascents: int = 30, s
     Cost:      `ascents` evaluations and backward passes
     """
     with still(part):
-        return _ascent(part, y, radius, ascents, seed)
+        with torch.no_grad():
+            base = part(y)
+
+        def sizes(d: Tensor) -> Tensor:
+            return (part(y + d) - base).flatten(1).norm(dim=1)
+
+        return ascent(sizes, y, y.new_full((len(y),), radius), ascents, seed)
 
 
-def _ascent(part: Part, y: Tensor, radius: float, ascents: int, seed: int) -> Change:
-    with torch.no_grad():
-        base = part(y)
+def ascent(sizes: Map, y: Tensor, radius: Tensor, ascents: int, seed: int = 0) -> Change:
+    """Return the change of each example that makes a size large, with the best of all on the way.
+
+    Shapes:    sizes of changes (batch, ...) -> (batch,); radius (batch,)
+    """
     d = _scaled(draw(*y.shape, like=y, seed=seed), radius)
     best = Change(y.new_zeros(len(y)), torch.zeros_like(y))
     for _ in range(ascents):
         with torch.enable_grad():
             moved = d.detach().requires_grad_()
-            square = (part(y + moved) - base).flatten(1).square().sum(1)
-            (slope,) = torch.autograd.grad(square.sum(), moved)
-        size = square.detach().sqrt()
+            size = sizes(moved)
+            (slope,) = torch.autograd.grad(size.sum(), moved)
         better = (size > best.size).view(-1, *(1,) * (y.ndim - 1))
-        best = Change(size.maximum(best.size), torch.where(better, d, best.change))
+        best = Change(size.detach().maximum(best.size), torch.where(better, d, best.change))
         d = _nearest(d + _scaled(slope, radius), radius)
     return best
 
@@ -113,15 +123,7 @@ def _affine(part: Opening | Coarsen | Refine | Classify | Readout) -> float:
 
 def _check_contractive(stage: Stage) -> None:
     """Raise an error unless distances never grow within the stage."""
-    f, integrator = stage.dynamics, stage.integrator
-    radius = _radius(stage)
-    if not isinstance(f, Parabolic) or f.norm != "none" or radius is None:
-        raise StructureError(
-            "no bound is known for this stage",
-            given=f"{f} by {integrator}",
-            expected="Parabolic dynamics without a norm, by a Runge-Kutta or an implicit method",
-            way_out="build the network of such stages, or ask `worst_growth` and `largest_change`",
-        )
+    integrator, radius = stage.integrator, _known_radius(stage)
     ratio = stage.ratio()
     assert ratio is not None
     largest = 0.0 if radius == inf else ratio * integrator.bound(Extent(1.0, 0.0))
@@ -132,6 +134,19 @@ def _check_contractive(stage: Stage) -> None:
             expected=f"at most {2 * radius:.4g}",
             way_out="take more steps, or smaller weights",
         )
+
+
+def _known_radius(stage: Stage) -> float:
+    """Return the radius of contractivity; raise StructureError for a stage that promises nothing."""
+    f, radius = stage.dynamics, _radius(stage)
+    if not isinstance(f, Parabolic) or f.norm != "none" or radius is None:
+        raise StructureError(
+            "no bound is known for this stage",
+            given=f"{f} by {stage.integrator}",
+            expected="Parabolic dynamics without a norm, by a Runge-Kutta or an implicit method",
+            way_out="build the network of such stages, or ask `worst_growth` and `largest_change`",
+        )
+    return radius
 
 
 def _radius(stage: Stage) -> float | None:
@@ -156,13 +171,14 @@ def disk(tableau: Tableau) -> float:
     return -1 / lowest if lowest < 0 else inf
 
 
-def _scaled(d: Tensor, size: float) -> Tensor:
+def _scaled(d: Tensor, size: Tensor) -> Tensor:
     """Return every example with this 2-norm; zeros stay."""
-    norms = d.flatten(1).norm(dim=1).clamp_min(torch.finfo(d.dtype).tiny)
-    return d * (size / norms).view(-1, *(1,) * (d.ndim - 1))
+    norms = d.flatten(1).norm(dim=1)
+    factors = torch.where(norms > 0, size / norms, torch.zeros_like(norms))
+    return d * factors.view(-1, *(1,) * (d.ndim - 1))
 
 
-def _nearest(d: Tensor, radius: float) -> Tensor:
+def _nearest(d: Tensor, radius: Tensor) -> Tensor:
     """Return the point of the ball of this radius that is nearest to each example."""
     inside = d.flatten(1).norm(dim=1) <= radius
     return torch.where(inside.view(-1, *(1,) * (d.ndim - 1)), d, _scaled(d, radius))

@@ -67,11 +67,11 @@ def _all(f: Dynamics, theta: Theta, s: State) -> Tensor:
 
     Shapes:    s of (batch, ...) -> (batch, unknowns)
     """
-    J = [jacobian(rate, half)[1] for rate, half in _rates(f, theta, s)]
-    return _roots(f, torch.linalg.eigvals(J[0] if len(J) == 1 else J[1] @ J[0]))
+    J = [jacobian(rate, half)[1] for rate, half in rates(f, theta, s)]
+    return roots(f, torch.linalg.eigvals(J[0] if len(J) == 1 else J[1] @ J[0]))
 
 
-def _rates(f: Dynamics, theta: Theta, s: State) -> list[tuple[Move, State]]:
+def rates(f: Dynamics, theta: Theta, s: State) -> list[tuple[Move, State]]:
     """Return the rates whose derivatives make J, or A B, the last factor first; and where they are taken."""
     if isinstance(f, FirstOrder):
         return [(lambda s: (f.rate(theta, s[0]),), s[:1])]
@@ -82,7 +82,7 @@ def _rates(f: Dynamics, theta: Theta, s: State) -> list[tuple[Move, State]]:
     ]
 
 
-def _roots(f: Dynamics, values: Tensor) -> Tensor:
+def roots(f: Dynamics, values: Tensor) -> Tensor:
     """Return lambda of each eigenvalue: of two halves both roots of lambda^2 + c lambda = value."""
     if not isinstance(f, Partitioned):
         return values
@@ -98,10 +98,10 @@ def _rightmost(f: Dynamics, theta: Theta, s: State, h: float, tolerance: float, 
 
     Shapes:    s of (1, ...) -> complex (1,)
     """
-    rates, allowed, unknowns = _rates(f, theta, s), tolerance / h, s[0].numel()
+    factors, allowed, unknowns = rates(f, theta, s), tolerance / h, s[0].numel()
 
     def product(v: Tensor) -> Tensor:
-        for rate, half in rates:
+        for rate, half in factors:
             v = flat(push(rate, half, (v.view_as(half[0]),))[1])
         return v.flatten()
 
@@ -135,10 +135,10 @@ def _rightmost(f: Dynamics, theta: Theta, s: State, h: float, tolerance: float, 
 
 def _best(f: Dynamics, values: Tensor, allowed: float) -> tuple[Tensor, int]:
     """Return the rightmost lambda, and the place of the value that it comes from."""
-    roots = _roots(f, values)
-    level = roots.real >= roots.real.max() - allowed
-    best = int((roots.abs() * level).argmax())
-    return roots[best], best % len(values)
+    found = roots(f, values)
+    level = found.real >= found.real.max() - allowed
+    best = int((found.abs() * level).argmax())
+    return found[best], best % len(values)
 
 
 def _residual(V: Tensor, W: Tensor, c: Tensor, value: Tensor) -> Tensor:
