@@ -328,13 +328,12 @@ def test_a_window_lies_where_the_picks_are():
     assert whole.words == "the whole survey"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = numba.get_num_threads(), torch.get_num_threads()
+@pytest.fixture(autouse=True)
+def _compiled_code_on_one_thread():
+    before = numba.get_num_threads()
     use_threads(1, networks=True)
     yield
-    numba.set_num_threads(before[0])
-    torch.set_num_threads(before[1])
+    numba.set_num_threads(before)
 
 
 def test_horizons_move_the_more_the_stronger_the_noise():

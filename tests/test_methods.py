@@ -132,6 +132,8 @@ def test_every_method_refuses_what_it_cannot_learn_from(method):
     for objective, given, told, words in wrong:
         with pytest.raises(UserError, match=words):
             method.fit(small_net(), objective, given, told, epochs=1, seed=0)
+    with pytest.raises(ConfigError, match="whole epochs"):
+        method.fit(small_net(), LOSS, inputs, labels, epochs=-1)
     outside = Labels(labels.values + 7, labels.known)
     with pytest.raises(ShapeError, match="no class of the prediction"):
         list(method.fit(small_net(), LOSS, inputs, outside, epochs=1, seed=0))
@@ -437,6 +439,13 @@ def test_heads_without_best_weights_are_refused():
         GaussNewton(project_head=True).fit(
             wp.Network(wp.Classify(2, 3)).double(), LOSS, inputs, labels, epochs=1
         )
+
+
+@pytest.mark.parametrize("method", [GaussNewton(), LBFGS(), HeadNewton()], ids=str)
+def test_methods_of_one_sample_refuse_batches_that_are_made(method):
+    with pytest.raises(ShapeError, match="one sample at once") as error:
+        method.fit(small_net(), LOSS, lambda seed: problem(), epochs=1)
+    assert "SampleAverage" in error.value.way_out
 
 
 @pytest.mark.parametrize(

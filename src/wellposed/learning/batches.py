@@ -55,6 +55,23 @@ class Batches:
         return torch.randperm(count, generator=generator(self._seed, "order", epoch))
 
 
+def one_sample(inputs: Source, labels: Labels | None) -> Batch:
+    """Return inputs and labels, where they are a sample that can be seen at once.
+
+    Raises:    ShapeError for examples that come in batches, or are made anew
+    """
+    if labels is not None:
+        check_labels(labels)
+    if not isinstance(inputs, Tensor) or labels is None:
+        raise ShapeError(
+            "this method sees one sample at once",
+            given=f"inputs of type {type(inputs).__name__}{'' if labels is None else ', and labels'}",
+            expected="a tensor, and Labels for it",
+            way_out="draw a sample once: SampleAverage(method, size), or fit batches by `fit`",
+        )
+    return inputs, labels
+
+
 def check_labels(labels: object) -> None:
     """Raise ShapeError for labels that are a plain array."""
     if not isinstance(labels, Labels):

@@ -16,7 +16,7 @@ from wellposed.learning.checkpoint import load_optimizer, optimizer_tensors
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
-from wellposed.learning.record import Bound, Done, Fit, finite, steps_of
+from wellposed.learning.record import Bound, Done, Fit, Terms, finite, shapes_of, steps_of
 
 
 @dataclass(frozen=True)
@@ -32,22 +32,18 @@ class Stochastic(Method):
     decay: float = 1e-4
     bound: Bound = "report"
 
-    def fit(
+    def begin(
         self,
         net: nn.Module,
         objective: Objective,
-        inputs: Tensor,
-        labels: Labels,
-        *,
-        epochs: int,
-        seed: int = 0,
-        held_out: Batch | None = None,
-        checkpoint: str | Path | None = None,
+        inputs: Source,
+        labels: Labels | None,
+        terms: Terms,
     ) -> Fit:
         """Return the fit."""
-        settings: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        settings |= {"epochs": epochs, "seed": seed, "held_out": held_out, "checkpoint": checkpoint}
-        return fit(net, objective, inputs, labels, **settings)
+        given: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        given |= {name: getattr(terms, name) for name in ("epochs", "seed", "held_out", "checkpoint")}
+        return fit(net, objective, inputs, labels, **given)
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
@@ -63,12 +59,11 @@ class _Stochastic(Fit):
         net: nn.Module,
         objective: Objective,
         batches: Batches,
-        epochs: int,
         optimizer: torch.optim.Optimizer,
         rate: Callable[[float], float],
-        **given: Any,
+        terms: Terms,
     ) -> None:
-        super().__init__(net, objective, epochs, **given)
+        super().__init__(net, objective, terms)
         self._batches, self._optimizer, self._rate = batches, optimizer, rate
         self._resume()
 
@@ -155,20 +150,19 @@ def fit(
             expected="'report' or 'keep'",
             way_out=f"write {close_match(bound, ('report', 'keep')) or 'one of the two'}",
         )
-    if epochs < 0 or batch < 1:
+    if batch < 1:
         raise ConfigError(
-            "a fit runs over whole batches and epochs",
-            given=f"epochs={epochs}, batch={batch}",
-            expected="epochs of at least 0, a batch of at least 1",
-            way_out="give other numbers",
+            "a fit runs over whole batches",
+            given=f"batch={batch}",
+            expected="a batch of at least 1",
+            way_out="give another number",
         )
-    shapes = {name: list(tensor.shape) for name, tensor in net.state_dict().items()}
     settings: dict[str, Any] = {
         "seed": seed,
         "batch": batch,
         "optimizer": optimizer,
         "decay": decay,
-        "weights": shapes,
+        "weights": shapes_of(net),
     }
     if bound != "report":  # checkpoints from before there was a choice do not name it
         settings["bound"] = bound
@@ -176,13 +170,9 @@ def fit(
         net,
         objective,
         Batches(inputs, labels, batch, seed),
-        epochs,
         _optimizer(net, optimizer, decay),
         rate if callable(rate) else lambda _: rate,
-        settings=settings,
-        held_out=held_out,
-        checkpoint=checkpoint,
-        bound=bound,
+        Terms(epochs, seed, settings, held_out, checkpoint, bound),
     )
 
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import inf, isfinite
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from wellposed.errors import ConfigError, StepError, check_name
-from wellposed.learning.batches import Batch
+from wellposed.learning.batches import Source, one_sample
 from wellposed.learning.krylov import Map, Solution, conjugate_gradients
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
 from wellposed.learning.projected import Projected
-from wellposed.learning.record import Done, Fit
+from wellposed.learning.record import Done, Fit, Terms
 from wellposed.learning.sampled import Sampled, Slope
 
 GLOBAL = ("line search", "trust region")
@@ -69,25 +68,18 @@ class GaussNewton(Method):
                 way_out="give other numbers, or leave them away",
             )
 
-    def fit(
+    def begin(
         self,
         net: nn.Module,
         objective: Objective,
-        inputs: Tensor,
-        labels: Labels,
-        *,
-        epochs: int,
-        seed: int = 0,
-        held_out: Batch | None = None,
-        checkpoint: str | Path | None = None,
+        inputs: Source,
+        labels: Labels | None,
+        terms: Terms,
     ) -> Fit:
-        """Return the fit; `seed` draws the examples that the curvature is taken from."""
+        """Return the fit; the seed draws the examples that the curvature is taken from."""
         kind = Projected if self.project_head else Sampled
-        sample = kind(net, objective, inputs, labels, self.share)
-        shapes = {name: list(tensor.shape) for name, tensor in net.state_dict().items()}
-        settings = {"method": "GaussNewton", **asdict(self), "seed": seed, "weights": shapes}
-        given = {"settings": settings, "held_out": held_out, "checkpoint": checkpoint}
-        return _Descent(net, objective, epochs, self, sample, seed, **given)
+        sample = kind(net, objective, *one_sample(inputs, labels), self.share)
+        return _Descent(self, sample, terms)
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
@@ -98,18 +90,9 @@ class GaussNewton(Method):
 class _Descent(Fit):
     """Moves the weights once an epoch, downhill."""
 
-    def __init__(
-        self,
-        net: nn.Module,
-        objective: Objective,
-        epochs: int,
-        method: GaussNewton,
-        sample: Sampled,
-        seed: int,
-        **given: Any,
-    ) -> None:
-        super().__init__(net, objective, epochs, **given)
-        self.method, self.sample, self._seed = method, sample, seed
+    def __init__(self, method: GaussNewton, sample: Sampled, terms: Terms) -> None:
+        super().__init__(sample.net, sample.objective, terms)
+        self.method, self.sample, self._seed = method, sample, terms.seed
         self._first: float | None = None
         self._radius = inf
         self._slope: Slope | None = None

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from wellposed.errors import StructureError
-from wellposed.learning.batches import Batch
+from wellposed.learning.batches import Source, one_sample
 from wellposed.learning.head import HeadProblem, LinearHead
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
-from wellposed.learning.record import Done, Fit, finite, steps_of
+from wellposed.learning.record import Done, Fit, Terms, finite, steps_of
 from wellposed.learning.sampled import check_sample
 from wellposed.network import Network
 from wellposed.network.part import still
@@ -37,24 +36,18 @@ class HeadNewton(Method):
 
     tolerance: float = 1e-8
 
-    def fit(
+    def begin(
         self,
         net: nn.Module,
         objective: Objective,
-        inputs: Tensor,
-        labels: Labels,
-        *,
-        epochs: int,
-        seed: int = 0,
-        held_out: Batch | None = None,
-        checkpoint: str | Path | None = None,
+        inputs: Source,
+        labels: Labels | None,
+        terms: Terms,
     ) -> Fit:
         """Return the fit; nothing is drawn."""
+        inputs, labels = one_sample(inputs, labels)
         check_sample(net, objective, inputs, labels)
-        shapes = {name: list(tensor.shape) for name, tensor in net.state_dict().items()}
-        settings = {"method": "HeadNewton", **asdict(self), "weights": shapes}
-        given = {"settings": settings, "held_out": held_out, "checkpoint": checkpoint}
-        return _Steps(net, objective, epochs, inputs, labels, self.tolerance, **given)
+        return _Steps(net, objective, inputs, labels, self.tolerance, terms)
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
@@ -69,13 +62,12 @@ class _Steps(Fit):
         self,
         net: nn.Module,
         objective: Objective,
-        epochs: int,
         inputs: Tensor,
         labels: Labels,
         tolerance: float,
-        **given: Any,
+        terms: Terms,
     ) -> None:
-        super().__init__(net, objective, epochs, **given)
+        super().__init__(net, objective, terms)
         self._head = LinearHead.of(net)
         if not isinstance(net, Network):
             raise StructureError(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from wellposed.learning.batches import Batch
+from wellposed.learning.batches import Source, one_sample
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
-from wellposed.learning.record import Done, Fit
+from wellposed.learning.record import Done, Fit, Terms
 from wellposed.learning.sampled import Sampled, Slope
 
 
@@ -36,24 +35,16 @@ class LBFGS(Method):
     history: int = 10
     rate: float = 1.0
 
-    def fit(
+    def begin(
         self,
         net: nn.Module,
         objective: Objective,
-        inputs: Tensor,
-        labels: Labels,
-        *,
-        epochs: int,
-        seed: int = 0,
-        held_out: Batch | None = None,
-        checkpoint: str | Path | None = None,
+        inputs: Source,
+        labels: Labels | None,
+        terms: Terms,
     ) -> Fit:
         """Return the fit; nothing is drawn."""
-        sample = Sampled(net, objective, inputs, labels)
-        shapes = {name: list(tensor.shape) for name, tensor in net.state_dict().items()}
-        settings = {"method": "LBFGS", **asdict(self), "weights": shapes}
-        given = {"settings": settings, "held_out": held_out, "checkpoint": checkpoint}
-        return _Steps(net, objective, epochs, sample, self, **given)
+        return _Steps(self, Sampled(net, objective, *one_sample(inputs, labels)), terms)
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
@@ -64,10 +55,8 @@ class LBFGS(Method):
 class _Steps(Fit):
     """Moves the weights once an epoch."""
 
-    def __init__(
-        self, net: nn.Module, objective: Objective, epochs: int, sample: Sampled, method: LBFGS, **given: Any
-    ) -> None:
-        super().__init__(net, objective, epochs, **given)
+    def __init__(self, method: LBFGS, sample: Sampled, terms: Terms) -> None:
+        super().__init__(sample.net, sample.objective, terms)
         self.sample, self._tolerance = sample, method.tolerance
         self._first: float | None = None
         self._seen: tuple[Tensor, Slope] | None = None

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, cast
 
-from torch import Tensor, nn
+from torch import nn
 
-from wellposed.learning.batches import Batch
+from wellposed.learning.batches import Batch, Source
 from wellposed.learning.labels import Labels
 from wellposed.learning.objective import Objective
-from wellposed.learning.record import Fit
+from wellposed.learning.record import Fit, Terms, shapes_of
 
 
 class Method(ABC):
-    """How weights are found: settings, and `fit`, which gives a fit under way that runs when iterated.
+    """How weights are found: a dataclass of settings, and `fit`, which gives a fit that runs when iterated.
 
         run = GaussNewton().fit(net, objective, inputs, labels, epochs=50)
         for record in run:
@@ -29,12 +30,22 @@ class Method(ABC):
     """
 
     @abstractmethod
+    def begin(
+        self,
+        net: nn.Module,
+        objective: Objective,
+        inputs: Source,
+        labels: Labels | None,
+        terms: Terms,
+    ) -> Fit:
+        """Return the fit, before its first epoch."""
+
     def fit(
         self,
         net: nn.Module,
         objective: Objective,
-        inputs: Tensor,
-        labels: Labels,
+        inputs: Source,
+        labels: Labels | None = None,
         *,
         epochs: int,
         seed: int = 0,
@@ -42,6 +53,10 @@ class Method(ABC):
         checkpoint: str | Path | None = None,
     ) -> Fit:
         """Return the fit of a network to labels; where the checkpoint exists it goes on from there."""
+        own = asdict(cast("Any", self))
+        settings = {"method": type(self).__name__, **own, "seed": seed, "weights": shapes_of(net)}
+        terms = Terms(epochs, seed, settings, held_out, checkpoint)
+        return self.begin(net, objective, inputs, labels, terms)
 
     @classmethod
     @abstractmethod

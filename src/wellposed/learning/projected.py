@@ -79,7 +79,7 @@ class Projected(Sampled):
         """Return v -> H v at the weights of the network."""
         inputs, labels = self.subset(draw)
         J, bend = Jacobian(self.body, inputs), self.bender()
-        problem, W = HeadProblem(self.net, self.head, self._objective, J.value, labels), self.head.matrix()
+        problem, W = HeadProblem(self.net, self.head, self.objective, J.value, labels), self.head.matrix()
         prediction, factor = problem.prediction(W), problem.factor(W)
         pull = self.pull_of(prediction, labels)[1]
 
@@ -106,7 +106,7 @@ class Projected(Sampled):
 
     def _fitted(self, features: Tensor) -> HeadProblem:
         """Give the network the best head for these features; return the problem."""
-        problem = HeadProblem(self.net, self.head, self._objective, features, self.labels)
+        problem = HeadProblem(self.net, self.head, self.objective, features, self.labels)
         self.head.put(problem.solved(self.head.matrix()))
         return problem
 

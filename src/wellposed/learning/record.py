@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from wellposed.errors import StepError, UserError
+from wellposed.errors import ConfigError, StepError, UserError
 from wellposed.learning.batches import Batch, check_length
 from wellposed.learning.checkpoint import check_facts, read_checkpoint, weights_of, write_checkpoint
 from wellposed.learning.objective import Objective, check_objective
@@ -70,32 +70,48 @@ class Done(NamedTuple):
     inner: int | None = None
 
 
+@dataclass(frozen=True)
+class Terms:
+    """How long a fit goes on, what it is looked at with, where it is kept, and which one it is.
+
+    settings    what a checkpoint must agree with; bound as in `fit`
+
+    Raises:     ConfigError for a negative number of epochs
+    """
+
+    epochs: int
+    seed: int
+    settings: Mapping[str, Any]
+    held_out: Batch | None = None
+    checkpoint: str | Path | None = None
+    bound: Bound = "report"
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0:
+            raise ConfigError(
+                "a fit runs over whole epochs",
+                given=f"epochs={self.epochs}",
+                expected="at least 0",
+                way_out="give another number",
+            )
+
+
 class Fit(Iterator[Record], ABC):
     """A fit under way: `for record in fit` runs it an epoch at a time, and may be left at any.
 
     Leaves     records, one an epoch; best, the epoch to go back to; stop, why it ended (None: not yet)
     """
 
-    def __init__(
-        self,
-        net: nn.Module,
-        objective: Objective,
-        epochs: int,
-        *,
-        settings: Mapping[str, Any],
-        held_out: Batch | None = None,
-        checkpoint: str | Path | None = None,
-        bound: Bound = "report",
-    ) -> None:
+    def __init__(self, net: nn.Module, objective: Objective, terms: Terms) -> None:
         check_objective(objective)
-        if held_out is not None:
-            check_length(*held_out)
-        self.net, self.objective, self.epochs, self.bound = net, objective, epochs, bound
+        if terms.held_out is not None:
+            check_length(*terms.held_out)
+        self.net, self.objective, self.epochs, self.bound = net, objective, terms.epochs, terms.bound
         self.records: list[Record] = []
         self.best: Best | None = None
         self.stop: str | None = None
-        self._held_out, self._settings = held_out, settings
-        self._checkpoint = None if checkpoint is None else Path(checkpoint)
+        self._held_out, self._settings = terms.held_out, terms.settings
+        self._checkpoint = None if terms.checkpoint is None else Path(terms.checkpoint)
 
     def __next__(self) -> Record:
         """Run one epoch; where it is broken off, the net keeps the weights of the epoch before.
@@ -229,3 +245,8 @@ def steps_of(net: nn.Module) -> int:
 
 def _score(record: Record) -> float:
     return record.value if record.held_out is None else record.held_out
+
+
+def shapes_of(net: nn.Module) -> dict[str, list[int]]:
+    """Return the shape of each weight, by which a checkpoint knows its network."""
+    return {name: list(tensor.shape) for name, tensor in net.state_dict().items()}

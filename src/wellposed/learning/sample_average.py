@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from wellposed.errors import ShapeError
-from wellposed.learning.batches import Batch, check_length
+from wellposed.learning.batches import Batch, Source, check_length, one_sample
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
-from wellposed.learning.record import Fit
+from wellposed.learning.record import Fit, Terms
 from wellposed.learning.seeds import derive_seed, generator
 
 
@@ -36,25 +35,18 @@ class SampleAverage(Method):
     method: Method
     size: int
 
-    def fit(
+    def begin(
         self,
         net: nn.Module,
         objective: Objective,
-        inputs: Tensor | Callable[[int], Batch],
-        labels: Labels | None = None,
-        *,
-        epochs: int,
-        seed: int = 0,
-        held_out: Batch | None = None,
-        checkpoint: str | Path | None = None,
+        inputs: Source,
+        labels: Labels | None,
+        terms: Terms,
     ) -> Fit:
-        """Return the fit to the sample; `seed` draws it."""
-        drawn = self.draw(inputs, labels, seed)
-        return self.method.fit(
-            net, objective, *drawn, epochs=epochs, seed=seed, held_out=held_out, checkpoint=checkpoint
-        )
+        """Return the fit of the method to the sample; the seed draws it."""
+        return self.method.begin(net, objective, *self.draw(inputs, labels, terms.seed), terms)
 
-    def draw(self, inputs: Tensor | Callable[[int], Batch], labels: Labels | None, seed: int) -> Batch:
+    def draw(self, inputs: Source, labels: Labels | None, seed: int) -> Batch:
         """Return the sample."""
         if callable(inputs):
             parts: list[Batch] = []
@@ -69,7 +61,7 @@ class SampleAverage(Method):
             )
             whole = torch.cat([part for part, _ in parts])
             return whole[: self.size], labels.take(slice(self.size))
-        assert labels is not None
+        inputs, labels = one_sample(inputs, labels)
         check_length(inputs, labels)
         if len(inputs) < self.size:
             raise ShapeError(

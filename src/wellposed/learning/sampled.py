@@ -52,7 +52,7 @@ class Sampled:
         self.net, self.inputs, self.labels, self.share = net, inputs, labels, share
         self.seen, self.held = objective.part("prediction"), objective.part("weights")
         self.work = 0.0
-        self._objective = objective
+        self.objective = objective
 
     @property
     def weights(self) -> dict[str, nn.Parameter]:
@@ -82,7 +82,7 @@ class Sampled:
         self._count(1, self.inputs)
         with still(self.net):
             prediction = self.net(self.inputs)
-        return float(self._objective.value(self.net, prediction, self.labels))
+        return float(self.objective.value(self.net, prediction, self.labels))
 
     def slope(self, theta: Tensor) -> Slope:
         """Return phi(theta) and its gradient; the network keeps these weights.
