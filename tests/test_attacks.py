@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import wellposed as wp
+from refusals import four_lines
 from wellposed import laws
 from wellposed.errors import ConfigError, ShapeError, StepError, StructureError
 from wellposed.stability import (
@@ -26,12 +27,6 @@ ZEROS = torch.zeros(3, dtype=torch.long)
 
 def normal(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def four_lines(error):
-    lines = str(error.value).splitlines()
-    assert [line.split(":")[0].strip() for line in lines] == ["error", "given", "expected", "way out"]
-    return str(error.value)
 
 
 class Linear(nn.Module):

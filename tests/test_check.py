@@ -1,7 +1,6 @@
 """What `check` adds to the verdict: drift of the Jacobian, certificate in nats, pictures, runs."""
 
 import json
-from dataclasses import dataclass
 from math import log, sin, sqrt
 
 import numba
@@ -10,6 +9,8 @@ import pytest
 import torch
 
 import wellposed as wp
+from linear_flow import Linear, random
+from refusals import four_lines
 from small import small_volume, times
 from wellposed.errors import FileError, RunError, ShapeError, StepError, StructureError
 from wellposed.interpretation.noise import Asked, moved, noise_like, window_about
@@ -34,38 +35,7 @@ from wellposed.stability import (
 from wellposed.stability.certificate import reach
 from wellposed.stability.march import passages
 
-
-def random(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def four_lines(error):
-    lines = str(error.value).splitlines()
-    assert [line.split(":")[0].strip() for line in lines] == ["error", "given", "expected", "way out"]
-    return str(error.value)
-
-
 # ---- drift of the Jacobian
-
-
-@dataclass(frozen=True)
-class Linear(wp.FirstOrder):
-    """y' = K(t) y."""
-
-    operator: wp.Dense
-
-    def shapes(self):
-        return {"K": self.operator.shape}
-
-    def rate(self, theta, y):
-        return y @ theta["K"].T
-
-    def extent(self, theta):
-        return None
-
-    @classmethod
-    def examples(cls):
-        return [(cls(wp.Dense(2)), (3, 2))]
 
 
 def turning(w, h=0.1, steps=12, n=2):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -560,7 +561,7 @@ def test_a_run_is_checked_and_its_report_says_so(files, tmp_path, capfd, monkeyp
     from wellposed.project.report import put_verdict
     from wellposed.project.run import open_run
 
-    monkeypatch.setattr(check, "RATIOS_DB", (20.0, 0.0))
+    monkeypatch.setattr(import_module("wellposed.stability.certificate"), "RATIOS_DB", (20.0, 0.0))
     monkeypatch.setattr(check, "SAMPLES", 12)
     out = tmp_path / "run"
     words = ["interpret", files["survey"], files["top"], "--out", out, "--epochs", 0, "--threads", 1]

@@ -1,12 +1,14 @@
 """Stability: exact answers for every instrument, and for each a wrong object that it must tell apart."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import sqrt
 
 import pytest
 import torch
 
 import wellposed as wp
+from linear_flow import Linear, random
+from refusals import four_lines
 from wellposed import laws
 from wellposed.errors import ResourceError, ShapeError, StepError, StructureError
 from wellposed.network import Part, Readout, recipes
@@ -27,36 +29,6 @@ from wellposed.stability.march import carry, passages
 ROTATION = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
 SPREADS = torch.tensor([[2.0, -2.0], [0.0, 2.0]], dtype=torch.float64)
 PARTS = laws.catalogue(Part)
-
-
-def random(*shape, seed=0, dtype=torch.float64):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-
-
-def four_lines(error):
-    lines = str(error.value).splitlines()
-    assert [line.split(":")[0].strip() for line in lines] == ["error", "given", "expected", "way out"]
-    return str(error.value)
-
-
-@dataclass(frozen=True)
-class Linear(wp.FirstOrder):
-    """y' = K(t) y."""
-
-    operator: wp.Dense
-
-    def shapes(self):
-        return {"K": self.operator.shape}
-
-    def rate(self, theta, y):
-        return y @ theta["K"].T
-
-    def extent(self, theta):
-        return None
-
-    @classmethod
-    def examples(cls):
-        return [(cls(wp.Dense(2)), (3, 2))]
 
 
 def linear(K, integrator, *, time, steps, nodes=(0.0,)):

@@ -87,8 +87,7 @@ def _facts(name: str, expected: Expectations, setting: Setting, seconds: float) 
     """Return what was run, and on what; seconds of this call, without what was there before."""
     import torch
 
-    flags = [f"--seeds {len(setting.seeds)}", *(f for f in ("quick", "deep") if getattr(setting, f))]
-    flags = [flags[0], *(f"--{flag}" for flag in flags[1:])]
+    flags = [f"--seeds {len(setting.seeds)}"] + ["--quick"] * setting.quick + ["--deep"] * setting.deep
     return {
         "experiment": name,
         "claim": expected.claim,

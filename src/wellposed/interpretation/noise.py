@@ -116,7 +116,11 @@ def window_about(volume: Volume, horizons: Sequence[Horizon], picks: Sequence[Pi
         name=s.name,
     )
     whole = part.survey.shape == s.shape
-    words = "the whole survey" if whole else f"a window with {most} picks: {part.survey.describe()}"
+    words = (
+        "the whole survey"
+        if whole
+        else f"a window with {most} pick{'s' if most != 1 else ''}: {part.survey.describe()}"
+    )
     return Window(part, *best, words)
 
 

@@ -187,11 +187,6 @@ class Normal(Operator):
         """As K."""
         return self.root.takes
 
-    @property
-    def gives(self) -> int | None:
-        """As many."""
-        return self.root.takes
-
     def norm(self) -> float:
         """Square of the bound of K."""
         return self.root.norm() ** 2

@@ -66,8 +66,8 @@ class Operator(ABC):
 
     @property
     def gives(self) -> int | None:
-        """Channels that it gives; None where that is as many as it is given, or where it does not say."""
-        return None
+        """Channels that it gives: as many as it takes, unless it says otherwise."""
+        return self.takes
 
     def skew_norm(self) -> float:
         """Return an upper bound of |K - K'| for every size of the space; a subclass may know a lower one."""

@@ -34,11 +34,6 @@ class Skew(Operator):
         """As K."""
         return self.root.takes
 
-    @property
-    def gives(self) -> int | None:
-        """As many."""
-        return self.root.takes
-
     def norm(self) -> float:
         """Return the bound that K knows."""
         return self.root.skew_norm()

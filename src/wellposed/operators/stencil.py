@@ -47,11 +47,6 @@ class SymmetricStencil(Operator):
         """A channel a set of weights."""
         return self.weights.shape[0]
 
-    @property
-    def gives(self) -> int:
-        """As many."""
-        return self.weights.shape[0]
-
     def norm(self) -> float:
         """Return the largest value of the symbol: linear in each D from 0 to 4, so found at a corner."""
         corners = product((0.0, 4.0), repeat=self.weights.ndim - 1)

@@ -41,11 +41,6 @@ class Turn(Operator):
         """Both groups."""
         return self.root.takes and self.first + self.root.takes
 
-    @property
-    def gives(self) -> int | None:
-        """As many."""
-        return self.takes
-
     def norm(self) -> float:
         """Return the bound of K."""
         return self.root.norm()

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from wellposed.network import Network
     from wellposed.stability import StageVerdict
 
-RATIOS_DB = (30.0, 25.0, 20.0, 15.0, 10.0, 5.0, 0.0)
 RESULT = "check.json"
 PICTURES = {"regions.png", "growth.png", "view.png", "noise.png"}
 SAMPLES = 64  # of a section that a network is looked at on, at the most, along each axis
@@ -122,6 +121,7 @@ def _in_noise(run: Run, surfaces: Any, picks: Any, window: Any, learned: Any, sa
     """How far each horizon moves, by name."""
     from wellposed.interpretation.noise import Asked, moved
     from wellposed.interpretation.terms import Terms
+    from wellposed.stability.certificate import RATIOS_DB
 
     told = run.record["horizons"]
     asked = [Asked(p, surfaces[p.name], Terms(**told[p.name]["terms"]), told[p.name]["width"]) for p in picks]

@@ -140,9 +140,11 @@ def _known_radius(stage: Stage) -> float:
     """Return the radius of contractivity; raise StructureError for a stage that promises nothing."""
     f, radius = stage.dynamics, _radius(stage)
     if not isinstance(f, Parabolic) or f.norm != "none" or radius is None:
+        norm = getattr(f, "norm", "none")
+        normed = "" if norm == "none" else f" with the norm {norm!r}"
         raise StructureError(
             "no bound is known for this stage",
-            given=f"{f} by {stage.integrator}",
+            given=f"{type(f).__name__}{normed} by {type(stage.integrator).__name__}",
             expected="Parabolic dynamics without a norm, by a Runge-Kutta or an implicit method",
             way_out="build the network of such stages, or ask `worst_growth` and `largest_change`",
         )
