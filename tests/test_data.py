@@ -1,11 +1,13 @@
 """Toys and image sets, the share of labels that is kept, and the score."""
 
+import io
 from dataclasses import FrozenInstanceError
 from math import isnan, pi
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import wellposed as wp
@@ -233,6 +235,93 @@ def test_read_qtips_refuses_wrong_shapes_and_values(tmp_path, change, said):
     with pytest.raises(FileError) as error:
         wp.data.read_qtips(write(tmp_path, *change(*published())))
     assert said in four_lines(error)
+
+
+# ---- the reader of CIFAR-10
+
+
+def photographs(n=3):
+    return np.random.default_rng(0).integers(256, size=(n, 3, 32, 32), dtype=np.uint8), np.arange(
+        n, dtype=np.uint8
+    )
+
+
+def write_binary(folder, name="data_batch_1.bin", n=3):
+    images, classes = photographs(n)
+    (folder / name).write_bytes(np.hstack([classes[:, None], images.reshape(n, -1)]).tobytes())
+    return images, classes
+
+
+def write_packed(folder, **changes):
+    # Grey all over: JPEG keeps that.
+    greys = [40, 90, 200]
+    files = []
+    for grey in greys:
+        file = io.BytesIO()
+        Image.new("RGB", (32, 32), (grey, grey, grey)).save(file, "JPEG")
+        files.append(np.frombuffer(file.getvalue(), np.uint8))
+    offsets = np.cumsum([0, *map(len, files)])
+    given = {"blob": np.concatenate(files), "offsets": offsets, "labels": np.array([4, 2, 9], np.uint8)}
+    np.savez(folder / "cifar10_train_jpeg.npz", **{**given, **changes})
+    images, classes = photographs()
+    whole = {"test_images": images.transpose(0, 2, 3, 1), "test_labels": classes}
+    np.savez(folder / "cifar10_lossless_part.npz", **{**whole, **changes})
+    return greys, images, classes
+
+
+def test_read_cifar10_gives_the_published_photographs_in_their_order(tmp_path):
+    images, classes = write_binary(tmp_path)
+    write_binary(tmp_path, "data_batch_2.bin", 2)
+    y, labels = wp.data.read_cifar10(tmp_path, count=3)
+    assert torch.equal((255 * y).round().to(torch.uint8), torch.from_numpy(images))
+    assert labels.values.tolist() == classes.tolist()
+    y, labels = wp.data.read_cifar10(tmp_path, count=5)
+    assert labels.values.tolist() == [0, 1, 2, 0, 1]
+    write_binary(tmp_path, "test_batch.bin", 4)
+    assert len(wp.data.read_cifar10(tmp_path, split="test")[0]) == 4
+
+
+def test_read_cifar10_reads_packed_ones(tmp_path):
+    greys, images, classes = write_packed(tmp_path)
+    y, labels = wp.data.read_cifar10(tmp_path)
+    assert (255 * y).round().amax((1, 2, 3)).tolist() == greys
+    assert labels.values.tolist() == [4, 2, 9]
+    assert len(wp.data.read_cifar10(tmp_path, count=2)[0]) == 2
+    y, labels = wp.data.read_cifar10(tmp_path, split="test", count=2)
+    assert torch.equal((255 * y).round().to(torch.uint8), torch.from_numpy(images[:2]))
+    assert labels.values.tolist() == classes[:2].tolist()
+
+
+def test_read_cifar10_refuses_what_it_is_not(tmp_path):
+    with pytest.raises(ConfigError) as error:
+        wp.data.read_cifar10(tmp_path, split="val")
+    assert "train or test" in four_lines(error)
+    with pytest.raises(ConfigError) as error:
+        wp.data.read_cifar10(tmp_path, count=0)
+    four_lines(error)
+    with pytest.raises(FileError) as error:
+        wp.data.read_cifar10(tmp_path / "none")
+    assert "No such file" in four_lines(error)
+    write_packed(tmp_path)
+    with pytest.raises(FileError) as error:
+        wp.data.read_cifar10(tmp_path, count=4)
+    assert "3 images where 4 are asked for" in four_lines(error)
+    write_packed(tmp_path, blob=np.zeros(2000, np.uint8))
+    with pytest.raises(FileError) as error:
+        wp.data.read_cifar10(tmp_path)
+    assert "it cannot be read" in four_lines(error)
+    write_packed(tmp_path, test_labels=np.array([1, 2, 10], np.uint8))
+    with pytest.raises(FileError) as error:
+        wp.data.read_cifar10(tmp_path, split="test")
+    assert "classes up to 10" in four_lines(error)
+    (tmp_path / "data_batch_1.bin").write_bytes(bytes(3074))
+    with pytest.raises(FileError) as error:
+        wp.data.read_cifar10(tmp_path)
+    assert "3074 bytes" in four_lines(error)
+    write_binary(tmp_path)
+    with pytest.raises(FileError) as error:
+        wp.data.read_cifar10(tmp_path, count=4)
+    assert "data_batch_2.bin" in four_lines(error)
 
 
 # ---- the share that is kept

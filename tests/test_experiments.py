@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from refusals import four_lines
 from wellposed.cli import run as command
 from wellposed.errors import RunError, StructureError
 from wellposed.experiments import Expectations, Setting, expectations, names
@@ -63,6 +64,14 @@ def test_a_name_that_is_not_known_is_refused(tmp_path, capsys):
     assert not (tmp_path / "x").exists()
     with pytest.raises(StructureError):
         reproduce("nothing", tmp_path)
+
+
+def test_what_nobody_can_make_is_asked_for(tmp_path):
+    assert Setting(tmp_path, data=tmp_path).needs_data("photographs") == tmp_path
+    with pytest.raises(RunError) as error:
+        Setting(tmp_path).needs_data("photographs")
+    assert "--data FOLDER" in four_lines(error)
+    assert "photographs" in str(error.value)
 
 
 RULE = Expectations(

@@ -199,6 +199,7 @@ def reproduce(
     seeds: Annotated[int | None, typer.Option(min=1, help="seeds, where chance has a part")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="one seed, everything small: seconds")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="the long form, where there is one")] = False,
+    data: Annotated[str | None, typer.Option(help="folder of images, where an experiment reads any")] = None,
 ) -> None:
     """Run an experiment on a claim of the field, and judge it by its rule.
 
@@ -219,7 +220,7 @@ def reproduce(
             way_out="name one, or ask for all names by --list",
         )
     try:
-        verdict = judged(name, out or name, seeds=seeds, quick=quick, deep=deep, say=_say)
+        verdict = judged(name, out or name, seeds=seeds, quick=quick, deep=deep, data=data, say=_say)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     print(screen(name, verdict))

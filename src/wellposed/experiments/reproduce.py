@@ -29,6 +29,7 @@ def reproduce(
     seeds: int | None = None,
     quick: bool = False,
     deep: bool = False,
+    data: str | Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Verdict:
     """Run an experiment and return its verdict.
@@ -36,11 +37,13 @@ def reproduce(
     Writes verdict.json, tables as CSV, pictures as PNG and movies as GIF into `out`. What was done before an
     interruption is not done again.
 
-    Raises:    StructureError for a name that is not known; RunError for a folder with a run of another size
+    Raises:    StructureError for a name that is not known; RunError for a folder with a run of another size,
+               and where an experiment reads data and has none
     """
     expected = expectations(name)
     count = 1 if quick else seeds or expected.seeds
-    setting = Setting(Path(out), tuple(range(count)), quick, deep, say)
+    folder = None if data is None else Path(data)
+    setting = Setting(Path(out), tuple(range(count)), quick, deep, folder, say)
     minutes = expected.minutes * count
     if not quick:
         beyond = f", more than its budget of {expected.budget:g}" if minutes > expected.budget else ""
@@ -88,6 +91,7 @@ def _facts(name: str, expected: Expectations, setting: Setting, seconds: float) 
     import torch
 
     flags = [f"--seeds {len(setting.seeds)}"] + ["--quick"] * setting.quick + ["--deep"] * setting.deep
+    flags += ["--data FOLDER"] * (setting.data is not None)
     return {
         "experiment": name,
         "claim": expected.claim,

@@ -26,6 +26,7 @@ class Setting:
 
     quick    one seed, everything small: seconds
     deep     the long form, where an experiment has one
+    data     folder of what is read and not made, where an experiment reads any
     say      what the run is doing, a line at a time
     """
 
@@ -33,6 +34,7 @@ class Setting:
     seeds: tuple[int, ...] = (0,)
     quick: bool = False
     deep: bool = False
+    data: Path | None = None
     say: Callable[[str], None] = lambda text: None
 
     def pick(self, full: T, quick: T) -> T:
@@ -52,6 +54,20 @@ class Setting:
                 partial.write_text(found)
         kept: T = json.loads(path.read_text())
         return kept
+
+    def needs_data(self, what: str) -> Path:
+        """Return the folder of data that cannot be made.
+
+        Raises:    RunError where none was given
+        """
+        if self.data is None:
+            raise RunError(
+                "this experiment reads data that nobody can make",
+                given="no folder of data",
+                expected=what,
+                way_out="name the folder by --data FOLDER, or look at small made data by --quick",
+            )
+        return self.data
 
     def checkpoint(self, name: str) -> Path:
         """Return a file for the checkpoint of a fit."""
