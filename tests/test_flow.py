@@ -11,7 +11,16 @@ import wellposed
 from wellposed import laws
 from wellposed.backward import Backprop, BackwardRule, Checkpointed, March, Reversed
 from wellposed.control import Control
-from wellposed.dynamics import Antisymmetric, Dynamics, Extent, Hyperbolic, Parabolic, Reaction, Residual
+from wellposed.dynamics import (
+    Antisymmetric,
+    Dynamics,
+    Extent,
+    Hyperbolic,
+    Parabolic,
+    Reaction,
+    Residual,
+    SingleReaction,
+)
 from wellposed.errors import ShapeError, StepError, StructureError
 from wellposed.integrators import (
     IMEX,
@@ -70,6 +79,7 @@ def test_dynamics_laws(entry):
     f, shape = entry.subject, entry.context[0]
     laws.structure(f, shape)
     laws.spectrum(f, shape)
+    laws.same_equation(f, shape)
     theta, y = laws.moving(f)(0.3), random(*shape)
     laws.pure(lambda y: torch.cat(rates(f, theta, (y, y)[: f.members])), y)
     assert {name: tuple(value.shape) for name, value in f.start().items()} == f.shapes()
@@ -297,6 +307,28 @@ def test_structure_bites():
     for f, shape in ((Half(Conv(2), Stencil(2), "tanh"), (1, 2, 4, 5)), (Accelerated(Dense(3)), (2, 3))):
         with pytest.raises(laws.LawError):
             laws.structure(f, shape)
+
+
+def test_same_equation_bites():
+    class Kept(Parabolic):
+        def remesh(self, theta, ratio):
+            return dict(theta)
+
+    class Forgetful(SingleReaction):
+        def remesh(self, theta, ratio):
+            return {**super().remesh(theta, ratio), "D": theta["D"]}
+
+    class Spatial(Parabolic):
+        def remesh(self, theta, ratio):
+            return {**super().remesh(theta, ratio), "b": 2 * theta["b"]}
+
+    for f, shape in (
+        (Kept(Conv(2), "tanh"), (2, 2, 5, 6)),
+        (Forgetful(Conv(2), Stencil(2), "tanh"), (2, 2, 5, 6)),
+        (Spatial(Dense(3), "tanh"), (2, 3)),
+    ):
+        with pytest.raises(laws.LawError, match="same equation"):
+            laws.same_equation(f, shape)
 
 
 def test_spectrum_and_bound_bite():

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from math import nan
 
 import pytest
 import torch
@@ -207,6 +208,53 @@ def test_objectives_add_and_scale():
     assert "-1.0 * CrossEntropy" in four_lines(error)
     with pytest.raises(TypeError):
         F + 1.0
+
+
+def test_coarser_labels_are_what_is_agreed_in_a_cell():
+    """A cell holds two places along each axis; the last of an odd axis holds one."""
+    values = torch.tensor([[[1, 1, 2, 0, 2], [1, 0, 2, 2, 0]]])
+    known = torch.tensor([[[1, 1, 1, 0, 1], [1, 0, 1, 1, 0]]]).bool()
+    coarse = CrossEntropy().coarser(Labels(values, known))
+    assert coarse.values.tolist() == [[[1, 2, 2]]]
+    assert coarse.known.tolist() == [[[True, True, True]]]
+    torn = CrossEntropy().coarser(Labels(values))
+    assert torn.known.tolist() == [[[False, False, False]]]
+    whole = Labels(torch.tensor([2, 0]), torch.tensor([True, False]))  # a class an image
+    same = CrossEntropy(balance=True).coarser(whole)
+    assert same.values.tolist() == [2, 0]
+    assert same.known.tolist() == [True, False]
+
+
+def test_coarser_real_values_are_weighted_means():
+    values = torch.tensor([[[1.0, 3.0, nan, 5.0, 7.0]]])
+    known = torch.tensor([[[True, True, False, True, True]]])
+    coarse = LeastSquares().coarser(Labels(values, known, torch.tensor([[[1.0, 0.5, nan, 2.0, 3.0]]])))
+    assert coarse.values[0, 0].tolist() == pytest.approx([(1 + 4 * 3) / 5, 5.0, 7.0])
+    assert coarse.std[0, 0].tolist() == pytest.approx([0.2**0.5, 2.0, 3.0])
+    plain = LeastSquares().coarser(Labels(values, known))
+    assert plain.values[0, 0].tolist() == [2.0, 5.0, 7.0]
+    assert plain.std is None
+    nothing = LeastSquares().coarser(Labels(values, torch.zeros_like(known)))
+    assert not nothing.known.any()
+    assert bool(nothing.values.isfinite().all())
+
+
+def test_coarser_picks_lie_in_cells_of_two_samples():
+    """The middle of cell c lies at samples 2 c + 1/2."""
+    picks = torch.tensor([[4.5, 6.5, nan, nan, 10.5, nan, 3.0]])
+    known = torch.tensor([[True, True, True, True, True, True, False]])
+    coarse = ColumnDensity().coarser(Labels(picks, known, 1.0))
+    assert coarse.known.tolist() == [[True, True, False, False]]
+    assert float(coarse.values[0, 0]) == 2.5
+    assert bool(coarse.values[0, 1].isnan())
+    assert float(coarse.std[0, 0]) == 0.5
+    summed = (2.0 * ColumnDensity() + SmoothInTime()).coarser(Labels(picks, known, 1.0))
+    assert torch.equal(summed.known, coarse.known)
+    labels = Labels(picks, known, 1.0)
+    assert (1.0 * SmoothInTime()).coarser(labels) is labels
+    with pytest.raises(StructureError) as error:
+        SmoothInTime().coarser(labels)
+    assert "no coarser labels" in four_lines(error)
 
 
 def test_objectives_refuse_labels_that_do_not_fit():

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import wellposed as wp
+from refusals import four_lines
 from wellposed import laws
 from wellposed.errors import ConfigError, ShapeError, StepError, StructureError, UserError
 from wellposed.learning import (
@@ -362,6 +363,104 @@ def test_a_continuation_keeps_theta_from_level_to_level_and_resumes(tmp_path):
     assert torch.equal(flat(again.net), flat(run.net))
     with pytest.raises(StructureError, match="levels"):
         Continuation([])
+
+
+def images_net(dynamics=None, steps=4):
+    """Sections of two classes; as it stands the dynamics claims no stability, which is quick."""
+    with seeded(0):
+        moving = dynamics or wp.dynamics.SingleResidual(wp.Conv(3), "tanh")
+        stage = wp.Stage(moving, wp.integrators.Euler(), time=0.5, steps=steps)
+        spacing = {"x_m": 4.0, "z_m": 2.0}
+        net = wp.Network(wp.Opening(1, 3, width=3), stage, wp.Classify(3, 2), spacing=spacing).double()
+    for seed, weight in enumerate(net.parameters()):
+        weight.data = 0.1 * random(*weight.shape, seed=seed)
+    return net
+
+
+def waves(cells, count=1):
+    x = (torch.arange(cells, dtype=torch.float64) + 0.5) / cells
+    parts = [(2 * torch.pi * k * x).cos() for k in range(1, count + 1)]
+    return torch.stack([(a[:, None] + a / 2)[None] for a in parts])
+
+
+def test_a_network_on_a_finer_mesh_predicts_the_same_to_second_order():
+    net = images_net()
+    coarse = net(waves(16)).detach()
+    apart = []
+    for _ in range(2):
+        net = net.remesh(0.5)
+        fine = net(waves(2 * coarse.shape[-1])).detach()
+        means = wp.operators.Restrict(tuple(fine.shape[2:])) @ fine
+        # Away from edges, where a derivative that has been added is no smooth wave any more.
+        inner = (..., *(slice(coarse.shape[-1] // 4, -coarse.shape[-1] // 4),) * 2)
+        apart.append(float((means - coarse)[inner].abs().max()))
+        coarse = fine
+    assert apart[0] > 3 * apart[1]
+    assert net.spacing == {"x_m": 1.0, "z_m": 0.5}
+    assert images_net().remesh((0.5, 1.0)).spacing == {"x_m": 2.0, "z_m": 2.0}
+
+
+def test_a_finer_mesh_asks_for_shorter_steps_and_leaves_the_network_as_it_was():
+    net = images_net(wp.Parabolic(wp.Conv(3), "tanh"))
+    before = flat(net)
+    frozen = images_net().requires_grad_(False).remesh(0.5)
+    assert not any(weight.requires_grad for weight in frozen.parameters())
+    with pytest.raises(StepError, match="take at least"):
+        net.remesh(0.2)
+    assert torch.equal(flat(net), before)
+
+    class Own(wp.Opening):
+        def __init__(self):
+            super().__init__(1, 3)
+            self.more = nn.Parameter(torch.zeros(3))
+
+    with pytest.raises(StructureError) as error:
+        wp.Network(Own(), *images_net().parts[1:]).remesh(0.5)
+    assert "Own knows no other mesh" in four_lines(error)
+    tied = images_net()
+    other = wp.Opening(1, 3, width=3).double()
+    other.map.kernel = tied.parts[0].map.kernel
+    tied.parts.insert(0, wp.Network(other, wp.Readout(3, 1)).double())
+    once = images_net().remesh(0.5)
+    assert torch.equal(tied.remesh(0.5).parts[1].map.kernel, once.parts[0].map.kernel)
+
+
+def section(cells):
+    y = waves(cells, 3)
+    return y, Labels((y[:, 0] > 0.1).long())
+
+
+@pytest.mark.parametrize(("refine", "steps"), [("space", [4, 4, 4]), (("time", "both"), [4, 8, 16])])
+def test_a_continuation_goes_from_coarse_meshes_to_fine_ones(refine, steps, tmp_path):
+    inputs, labels = section(32)
+    levels = [(GaussNewton(tolerance=0.0), 4), (GaussNewton(tolerance=0.0), 2), (LBFGS(), 2)]
+    plan, loss = Continuation(levels, refine), CrossEntropy() + 1e-3 * SmallWeights()
+    held_out = section(32)
+
+    def begin(name="c"):
+        return plan.fit(images_net(), loss, inputs, labels, held_out=held_out, checkpoint=tmp_path / name)
+
+    run, seen = begin(), []
+    for _ in run:
+        seen.append((len(run.fits), len(run.net.stages()[0].spans)))
+    assert [dict(seen)[level] for level in (1, 2, 3)] == steps
+    # What was learned on coarser meshes is a better start than none, and is made better.
+    first = value_of(CrossEntropy(), images_net(), inputs, labels)
+    coarse, middle, fine = run.records[3].held_out, run.records[4].held_out, run.records[6].held_out
+    assert max(middle, fine) < 0.2 * first
+    assert middle < coarse
+    assert run.records[7].held_out < fine
+    again = begin()
+    assert list(again) == []
+    assert torch.equal(flat(again.net), flat(run.net))
+
+
+def test_a_continuation_refuses_words_it_does_not_know():
+    levels = [(GaussNewton(), 1), (GaussNewton(), 1)]
+    for refine in ("depth", ("time", "space"), ()):
+        with pytest.raises(StructureError) as error:
+            Continuation(levels, refine)
+        four_lines(error)
 
 
 def test_a_sample_is_drawn_once_by_its_seed():

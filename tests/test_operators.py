@@ -9,6 +9,7 @@ import scipy.fft
 import torch
 import torch.nn.functional as F
 
+from refusals import four_lines
 from wellposed import laws, operators
 from wellposed.errors import ShapeError, StepError, StructureError, UserError
 from wellposed.operators import (
@@ -63,6 +64,42 @@ def test_operator_laws(entry):
 @pytest.mark.parametrize("h", [0.1, 5.0])
 def test_shifted_law(entry, h):
     laws.shifted(entry.subject.T @ entry.subject, entry.context[0], h=h)
+
+
+@pytest.mark.parametrize("entry", FAMILIES, ids=str)
+def test_a_family_tells_the_same_operator_on_another_mesh_or_refuses(entry):
+    family, shape = entry.subject, entry.context[0]
+    if isinstance(family, Graph) or getattr(family, "width", 3) == 2:
+        with pytest.raises((StructureError, ShapeError)) as error:
+            family.remesh(random(*family.shape), 0.5)
+        four_lines(error)
+    else:
+        laws.same_operator(family, shape)
+
+
+def test_same_operator_bites():
+    class Kept(Conv):
+        def remesh(self, kernel, ratio):
+            return kernel
+
+    class Once(Stencil):
+        def remesh(self, kernel, ratio):
+            return kernel * torch.tensor([1.0, 1 / ratio])
+
+    for family, shape in ((Kept(2), (2, 2, 5, 4)), (Once(2, dims=1), (2, 2, 5))):
+        with pytest.raises(laws.LawError, match="same operator"):
+            laws.same_operator(family, shape)
+
+
+def test_each_axis_has_a_mesh_of_its_own():
+    kernel = random(1, 1, 3, 3)
+    apart = Conv(1).remesh(Conv(1).remesh(kernel, (0.5, 1.0)), (1.0, 0.5))
+    assert torch.allclose(apart, Conv(1).remesh(kernel, 0.5))
+    assert torch.equal(Conv(2, width=1).remesh(random(2, 2, 1, 1), 0.5), random(2, 2, 1, 1))
+    for ratio in ((0.5,), 0.0, (1.0, float("inf"))):
+        with pytest.raises(StructureError) as error:
+            Conv(1).remesh(kernel, ratio)
+        assert str(ratio) in four_lines(error)
 
 
 @pytest.mark.parametrize("entry", FAMILIES, ids=str)

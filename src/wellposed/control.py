@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 import torch
@@ -80,11 +80,21 @@ class Control(nn.Module):
                 way_out="add the old nodes to the new ones",
             )
         with torch.no_grad():
-            values = {name: value.clone() for name, value in self.at(self.params, finer).items()}
-            refined = Control(values, finer, self.basis)
+            return self._with({name: v.clone() for name, v in self.at(self.params, finer).items()}, finer)
+
+    def each(self, change: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]) -> Control:
+        """Return a control whose weights at every node are those of this one changed."""
+        with torch.no_grad():
+            changed = [change(theta) for theta in self.sample(self.params, self.nodes)]
+            values = {name: torch.stack([theta[name] for theta in changed]) for name in self.weights}
+            return self._with(values, self.nodes)
+
+    def _with(self, values: Mapping[str, Tensor], nodes: Tensor) -> Control:
+        """Return a control of other values, learned where this one is."""
+        other = Control(values, nodes, self.basis)
         for name, value in self.weights.items():
-            refined.weights[name].requires_grad_(value.requires_grad)
-        return refined
+            other.weights[name].requires_grad_(value.requires_grad)
+        return other
 
     def extra_repr(self) -> str:
         """Nodes and basis."""

@@ -63,6 +63,16 @@ class Dynamics(ABC):
         """Return the state of features at rest."""
         return (y, *(torch.zeros_like(y) for _ in range(self.members - 1)))
 
+    def remesh(self, theta: Theta, ratio: float | Sequence[float]) -> dict[str, Tensor]:
+        """Return the weights of the same equation on a mesh whose samples lie `ratio` times as far apart.
+
+        Kernels of the operator keep their mass and derivatives, biases and scales stay.
+
+        Raises:    StructureError, ShapeError for operators that know no other mesh
+        """
+        shape, f = self.operator.shape, self.operator
+        return {name: f.remesh(v, ratio) if tuple(v.shape) == shape else v for name, v in theta.items()}
+
     def start(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Return weights to begin with: kernels of variance 1 / (2 inputs), biases zero.
 

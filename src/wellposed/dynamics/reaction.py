@@ -63,6 +63,11 @@ class Reaction(SemiLinear):
                 values["d"][alone] = torch.asinh((share * reach).square())
         return values
 
+    def remesh(self, theta: Theta, ratio: float | Sequence[float]) -> dict[str, Tensor]:
+        """Return the weights of the same equation on another mesh: D is an operator of its own."""
+        d = torch.asinh(self.diffusion.remesh(torch.sinh(theta["d"]), ratio))
+        return {**super().remesh(theta, ratio), "d": d}
+
     def explicit(self, theta: Theta, y: Tensor) -> Tensor:
         """K2 s(norm(K1 y) + b)."""
         return double(self.operator, self.activation, theta, y)
@@ -109,6 +114,10 @@ class SingleReaction(SemiLinear):
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """S, b and D."""
         return {"S": self.operator.shape, "b": self.operator.shape[:1], "D": self.diffusion.shape}
+
+    def remesh(self, theta: Theta, ratio: float | Sequence[float]) -> dict[str, Tensor]:
+        """Return the weights of the same equation on another mesh: D is an operator of its own."""
+        return {**super().remesh(theta, ratio), "D": self.diffusion.remesh(theta["D"], ratio)}
 
     def explicit(self, theta: Theta, y: Tensor) -> Tensor:
         """Return s(S y + b)."""
@@ -162,6 +171,10 @@ class SymmetricReaction(SemiLinear):
     def start(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Return small kernels, scales of one, biases of zero."""
         return with_scales(super().start(generator))
+
+    def remesh(self, theta: Theta, ratio: float | Sequence[float]) -> dict[str, Tensor]:
+        """Return the weights of the same equation on another mesh: D is an operator of its own."""
+        return {**super().remesh(theta, ratio), "D": self.diffusion.remesh(theta["D"], ratio)}
 
     def explicit(self, theta: Theta, y: Tensor) -> Tensor:
         """K' s(g norm(K y) + b)."""

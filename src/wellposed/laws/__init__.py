@@ -6,6 +6,7 @@ from wellposed.laws.catalogue import Entry, catalogue
 from wellposed.laws.dynamics import moving, spectrum, structure
 from wellposed.laws.integrators import inverse, order, step_bound
 from wellposed.laws.law import LawError, hold, pure
+from wellposed.laws.meshes import same_equation, same_operator
 from wellposed.laws.network import passive, refine, taylor
 from wellposed.laws.objectives import curvature, slope, told_std, unknown, weighted_by_std
 from wellposed.laws.operators import bound, dot, kept, matrix, reach, shifted
@@ -31,6 +32,8 @@ __all__ = [
     "pure",
     "reach",
     "refine",
+    "same_equation",
+    "same_operator",
     "shifted",
     "slope",
     "spectrum",

@@ -58,6 +58,23 @@ class ColumnDensity(Objective):
         rows = softmax_curvature(prediction[labels.known], v[labels.known])
         return spread(v, labels.known, rows / max(1, len(rows)))
 
+    def coarser(self, labels: Labels) -> Labels:
+        """Return the mean of the picks in a cell of traces, (z - 1/2) / 2 in cells of two samples.
+
+        The std is halved, not divided by sqrt 2 besides: picks beside one another share their noise. A cell
+        is absent where all that is known in it is, and UNKNOWN where it is not agreed.
+        """
+        values, known, std = labels.cells(1)
+        there = known & ~values.isnan()
+        present, absent = there.any(-1), (known & values.isnan()).any(-1)
+        count = there.sum(-1).clamp(min=1)
+        mean = (torch.where(there, values, 0.0).sum(-1) / count - 0.5) / 2
+        place = torch.where(present, mean, torch.nan)
+        if std is not None:
+            std = torch.where(there, std, 0.0).sum(-1) / count / 2
+            std = torch.where(present, std, 1.0)
+        return Labels(place, present ^ absent, std)
+
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, nn.Module, Tensor, Labels]]:
         """Columns of six samples on four traces: picked, absent and unknown."""

@@ -1,4 +1,4 @@
-"""Continuation: what is learned by few steps is where the search with more of them begins."""
+"""Continuation: what is learned by few steps, or on a coarse mesh, is where the search with more begins."""
 
 from __future__ import annotations
 
@@ -8,35 +8,46 @@ from pathlib import Path
 
 from torch import Tensor
 
-from wellposed.errors import StructureError
+from wellposed.errors import StructureError, check_name
 from wellposed.learning.batches import Batch
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
 from wellposed.learning.record import Best, Fit, Record
 from wellposed.network import Network
+from wellposed.operators import Restrict
 
 Level = tuple[Method, int]
+REFINED = ("time", "space", "both")
 
 
 @dataclass(frozen=True)
 class Continuation:
-    """Fit a network of few steps, take its theta(t) as the start of one with twice as many, and so on.
+    """Fit a small network, take its theta as the start of a finer one, and so on.
 
         Continuation([(GaussNewton(), 20), (GaussNewton(), 10)]).fit(net, objective, inputs, labels)
 
-    `levels` are pairs of a method and its epochs. From one to the next every step becomes two, and theta(t)
-    stays the same function of time. Early epochs are cheap, and late ones begin near their end; where the
-    first steps are long, the value jumps from one level to the next.
+    `levels` are pairs of a method and its epochs. What is refined from one level to the next:
 
-    The network that is given is that of the first level; `run.net` is the last one.
+        time     every step becomes two, theta(t) stays the same function of time
+        space    samples lie half as far apart, kernels keep their mass and derivatives: levels before see
+                 the inputs under `Restrict`, and what the objective makes of the labels there
+        both     steps first, then samples
 
-    Raises:    StructureError without levels, and as the methods
+    one word for all, or one from each level to the next. Early epochs are cheap, and late ones begin near
+    their end; where the first steps are long, the value jumps from one level to the next.
+
+    The network that is given is that of the first level, inputs and labels are those of the last;
+    `run.net` is the last network.
+
+    Raises:    StructureError without levels, for a word that is not known, and as the methods; on finer
+               meshes StepError where a step is too long there
     Reference: Haber, Ruthotto, Holtham and Jun, Learning across scales, 2017, arXiv:1703.02009; Chang et al.,
                2018, arXiv:1710.10348
     """
 
     levels: Sequence[Level]
+    refine: str | Sequence[str] = "time"
 
     def __post_init__(self) -> None:
         if not self.levels:
@@ -46,6 +57,22 @@ class Continuation:
                 expected="at least one pair (method, epochs)",
                 way_out="give a pair for each doubling of the steps, and one to begin with",
             )
+        words = self.refined
+        for word in words:
+            check_name("refine", word, REFINED)
+        if len(words) != len(self.levels) - 1:
+            raise StructureError(
+                "a continuation refines something from each level to the next",
+                given=f"{len(self.levels)} levels, refine={self.refine!r}",
+                expected=f"one word, or {len(self.levels) - 1} of them",
+                way_out="leave one level fewer than there are words, and one more",
+            )
+
+    @property
+    def refined(self) -> tuple[str, ...]:
+        """What is refined from each level to the next."""
+        words = (self.refine,) * (len(self.levels) - 1) if isinstance(self.refine, str) else self.refine
+        return tuple(words)
 
     def fit(
         self,
@@ -59,7 +86,7 @@ class Continuation:
         checkpoint: str | Path | None = None,
     ) -> Levels:
         """Return the fit through all levels; each keeps a checkpoint of its own, NAME.0, NAME.1 ..."""
-        return Levels(tuple(self.levels), net, objective, (inputs, labels), seed, held_out, checkpoint)
+        return Levels(self, net, objective, (inputs, labels), seed, held_out, checkpoint)
 
 
 class Levels(Iterator[Record]):
@@ -71,7 +98,7 @@ class Levels(Iterator[Record]):
 
     def __init__(
         self,
-        levels: Sequence[Level],
+        plan: Continuation,
         net: Network,
         objective: Objective,
         sample: Batch,
@@ -82,8 +109,10 @@ class Levels(Iterator[Record]):
         self.net = net
         self.records: list[Record] = []
         self.fits: list[Fit] = []
-        self._levels, self._objective, self._sample, self._seed = levels, objective, sample, seed
-        self._held_out, self._checkpoint = held_out, checkpoint
+        self._levels, self._words = tuple(plan.levels), plan.refined
+        self._objective, self._seed, self._checkpoint = objective, seed, checkpoint
+        self._samples = _by_level(sample, self._words, objective)
+        self._held_out = None if held_out is None else _by_level(held_out, self._words, objective)
         self._begin()
 
     def __next__(self) -> Record:
@@ -94,7 +123,7 @@ class Levels(Iterator[Record]):
             except StopIteration:
                 if len(self.fits) == len(self._levels):
                     raise
-                self.net = self.net.refine()
+                self._refine()
                 self._begin()
             else:
                 self.records.append(replace(record, epoch=len(self.records)))
@@ -115,6 +144,15 @@ class Levels(Iterator[Record]):
         """Work units of all epochs."""
         return sum(record.work for record in self.records)
 
+    def _refine(self) -> None:
+        """Take the network of the next level."""
+        word = self._words[len(self.fits) - 1]
+        if word != "space":
+            self.net = self.net.refine()
+        if word != "time":
+            fine = self._samples[len(self.fits)][0].shape[2:]
+            self.net = self.net.remesh([0.5 if n > 1 else 1.0 for n in fine])
+
     def _begin(self) -> None:
         """Begin the next level; what was done of it before an interruption is taken from its checkpoint."""
         method, epochs = self._levels[len(self.fits)]
@@ -122,11 +160,21 @@ class Levels(Iterator[Record]):
         fit = method.fit(
             self.net,
             self._objective,
-            *self._sample,
+            *self._samples[len(self.fits)],
             epochs=epochs,
             seed=self._seed,
-            held_out=self._held_out,
+            held_out=self._held_out and self._held_out[len(self.fits)],
             checkpoint=name,
         )
         self.fits.append(fit)
         self.records += [replace(record, epoch=len(self.records) + k) for k, record in enumerate(fit.records)]
+
+
+def _by_level(sample: Batch, words: Sequence[str], objective: Objective) -> list[Batch]:
+    """Return the sample as each level sees it, the last one as it is."""
+    samples = [sample]
+    for word in reversed(words):
+        y, labels = samples[0]
+        coarser = (y, labels) if word == "time" else (Restrict(y.shape[2:]) @ y, objective.coarser(labels))
+        samples.insert(0, coarser)
+    return samples

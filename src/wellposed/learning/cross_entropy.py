@@ -49,6 +49,14 @@ class CrossEntropy(Objective):
         rows = self._weights(classes, logits)[:, None] * softmax_curvature(logits.T, last[labels.known])
         return spread(last, labels.known, rows).movedim(-1, 1)
 
+    def coarser(self, labels: Labels) -> Labels:
+        """Return the class on which all that is known in a cell agrees; where it does not, UNKNOWN."""
+        values, known, _ = labels.cells(1)
+        highest = torch.where(known, values, values.min()).amax(-1)
+        lowest = torch.where(known, values, values.max()).amin(-1)
+        agreed = known.any(-1) & (highest == lowest)
+        return Labels(torch.where(agreed, highest, 0), agreed)
+
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, nn.Module, Tensor, Labels]]:
         """Three classes on a small section, two places of three known; plain and balanced."""

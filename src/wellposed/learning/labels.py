@@ -55,6 +55,17 @@ class Labels:
         """Return the labels of some examples."""
         return Labels(self.values[index], self.known[index], None if self.std is None else self.std[index])
 
+    def cells(self, first: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return values, known and std of the cells of half the resolution, cell members along a last axis.
+
+        A cell holds two places along each axis from `first` on, as those of `Restrict`: one at the end of an
+        odd axis, and along an axis of one place. What fills it up is not known.
+
+        Shapes:    (batch, *places) -> (batch, *coarser places, member) each
+        """
+        parts = [_cells(part, first) for part in (self.values, self.known)]
+        return parts[0], parts[1], None if self.std is None else _cells(self.std, first)
+
     def keep(self, share: float, seed: int) -> Labels:
         """Return the same labels with only a share of what is known, drawn at random, the rest UNKNOWN.
 
@@ -90,6 +101,18 @@ class Labels:
                 expected="a positive number",
                 way_out="give the standard deviation of the label's noise, or mark the place as not known",
             )
+
+
+def _cells(part: Tensor, first: int) -> Tensor:
+    """Return pairs of places along each axis from `first` on, together along a last axis."""
+    part = part[..., None]
+    for axis in range(first, part.ndim - 1):
+        odd = part.shape[axis] % 2
+        if odd:  # zero is False where this is `known`
+            part = torch.cat([part, torch.zeros_like(part.narrow(axis, 0, 1))], axis)
+        pairs = part.reshape(*part.shape[:axis], -1, 2, *part.shape[axis + 1 :]).movedim(axis + 1, -1)
+        part = pairs.flatten(-2)
+    return part
 
 
 def _expand(name: str, part: Tensor, values: Tensor) -> Tensor:

@@ -42,6 +42,19 @@ class LeastSquares(Objective):
         rows = v[labels.known] * _precision(labels, prediction).square()
         return spread(v, labels.known, rows / max(1, len(rows)))
 
+    def coarser(self, labels: Labels) -> Labels:
+        """Return the mean of what is known in a cell, weighted by 1 / std^2, and its std.
+
+        Shapes:    labels (batch, channel, *space)
+        """
+        values, known, std = labels.cells(2)
+        weight = known.to(values) if std is None else torch.where(known, std, torch.inf).square().reciprocal()
+        total = weight.sum(-1)
+        any_known = known.any(-1)
+        safe = torch.where(any_known, total, 1.0)
+        mean = (weight * torch.where(known, values, 0.0)).sum(-1) / safe
+        return Labels(mean, any_known, None if std is None else safe.rsqrt())
+
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, nn.Module, Tensor, Labels]]:
         """Real values on a line, two of three known, with and without std."""

@@ -45,6 +45,18 @@ class Objective(ABC):
     def curvature(self, prediction: Tensor, labels: Labels, v: Tensor) -> Tensor:
         """B v."""
 
+    def coarser(self, labels: Labels) -> Labels:
+        """Return the labels on the cells of half the resolution, for features under `Restrict`.
+
+        Raises:    StructureError where that means nothing for this objective
+        """
+        raise StructureError(
+            f"{type(self).__name__} knows no coarser labels",
+            given=str(self),
+            expected="an objective that can tell labels at half the resolution",
+            way_out="learn at one resolution, or write its `coarser`",
+        )
+
     def stiffness(self, net: nn.Module) -> Mapping[str, Tensor]:
         """Return for each weight that it holds together the matrix S, along the first axis, of its Hessian.
 
@@ -112,6 +124,11 @@ class WeightedSum(Objective):
         """Return the weighted sum of the curvatures."""
         products = (weight * term.curvature(prediction, labels, v) for weight, term in self.summands)
         return sum(products, start=torch.zeros_like(v))
+
+    def coarser(self, labels: Labels) -> Labels:
+        """Return what the first term that sees the prediction makes of them."""
+        terms = [term for _, term in self.summands if "prediction" in term.scope]
+        return terms[0].coarser(labels) if terms else labels
 
     def stiffness(self, net: nn.Module) -> Mapping[str, Tensor]:
         """Return the weighted sum of the matrices."""

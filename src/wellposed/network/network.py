@@ -12,14 +12,16 @@ from wellposed.backward import Reversed
 from wellposed.dynamics import Hyperbolic
 from wellposed.errors import StructureError
 from wellposed.integrators import Leapfrog
-from wellposed.network.connect import Opening, check_chain
+from wellposed.network.connect import Affine, Opening, check_chain
 from wellposed.network.heads import Classify
 from wellposed.network.jacobian import Jacobian
+from wellposed.network.normed import Normed
 from wellposed.network.part import Part, seeded
 from wellposed.network.rebuild import rebuilt
 from wellposed.network.run import Run, flow, marches, runs, trajectory
 from wellposed.network.stage import Stage
 from wellposed.operators import Dense
+from wellposed.operators.family import per_axis
 
 
 class Network(Part):
@@ -100,6 +102,27 @@ class Network(Part):
         """
         return _checked(rebuilt(deepcopy(self), Stage.refine))
 
+    def remesh(self, ratio: float | Sequence[float]) -> Network:
+        """Return the network of the same equations on a mesh whose samples lie `ratio` times as far apart.
+
+        Kernels keep their mass and derivatives, at every resolution inside it; weights are its own. With
+        ratio=0.5 what was learned on every second sample goes on at all of them.
+
+        Shapes:    ratio one number, or one an axis of space
+        Raises:    StepError where a step is too long there: `refine` first, or take bound="report";
+                   StructureError, ShapeError for weights that know no other mesh
+        Reference: Haber et al., Learning across scales, 2017, arXiv:1703.02009
+        """
+        net = rebuilt(deepcopy(self), lambda stage: stage.remesh(ratio))
+        stages = {id(inner) for stage in net.stages() for inner in stage.modules()}
+        kernels: set[int] = set()
+        for module in net.modules():
+            if id(module) not in stages:
+                _remesh(module, ratio, kernels)
+        ratios = dict(zip(net.spacing, per_axis("Network", ratio, len(net.spacing)), strict=True))
+        net.spacing = {axis: ratios[axis] * apart for axis, apart in net.spacing.items()}
+        return _checked(net)
+
     def arguments(self) -> dict[str, Any]:
         """Return the parts and the spacing."""
         return {"parts": list(self.parts), "spacing": self.spacing}
@@ -119,6 +142,22 @@ class Network(Part):
         for run in self.runs():
             for rule, march in marches(run) if isinstance(run, list) else ():
                 rule.check(march.updates)
+
+
+def _remesh(module: nn.Module, ratio: float | Sequence[float], done: set[int]) -> None:
+    """Give a map that stands still its kernel on another mesh; averages and scales of a norm stay."""
+    if isinstance(module, Affine | Normed):
+        if id(module.kernel) in done:  # tied to that of another map
+            return
+        done.add(id(module.kernel))
+        module.kernel.data = module.family.remesh(module.kernel.detach(), ratio)
+    elif list(module.parameters(recurse=False)) and not isinstance(module, nn.BatchNorm1d):
+        raise StructureError(
+            f"{type(module).__name__} knows no other mesh",
+            given=f"{type(module).__name__}, which holds weights of its own",
+            expected="weights in stages, or in maps such as those of Opening",
+            way_out="stay on this mesh, or hold its kernels in an Opening",
+        )
 
 
 def _checked(net: Network) -> Network:

@@ -126,6 +126,14 @@ class Stage(Part):
         control = self.control.refine(sorted([*old.tolist(), *new]))
         return finer.replace(control=control, bound=self.bound)
 
+    def remesh(self, ratio: float | Sequence[float]) -> Stage:
+        """Return the stage of the same equation on a mesh whose samples lie `ratio` times as far apart.
+
+        Raises:    StepError where a step is too long there; StructureError, ShapeError as the operators
+        """
+        control = self.control.each(lambda theta: self.dynamics.remesh(theta, ratio))
+        return self.replace(control=control)
+
     def ratio(self) -> float | None:
         """Return the largest quotient of a step and its bound; None where no stability is claimed.
 

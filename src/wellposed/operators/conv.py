@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wellposed.errors import StructureError
+from wellposed.operators.axes import along_axes
 from wellposed.operators.base import Operator, check_channels
 from wellposed.operators.boundary import Widths, check_boundary, extend, fold
-from wellposed.operators.family import Family, check_positive
+from wellposed.operators.family import Family, check_positive, per_axis
+from wellposed.operators.mesh import remesh
 from wellposed.operators.norms import correlation_norm, skew_norm
 from wellposed.operators.solve import ConjugateGradients, Fourier, Solver
 
@@ -186,6 +188,14 @@ class Conv(Family):
         """Return the operator."""
         return Correlation(kernel, self.boundary, self.depthwise)
 
+    def remesh(self, kernel: Tensor, ratio: float | Sequence[float]) -> Tensor:
+        """Return the kernel of the same mass and derivatives; of one tap it stays as it is.
+
+        Raises:    ShapeError where it has another width than one or three taps
+        """
+        ratios = per_axis("Conv", ratio, self.dims)
+        return kernel if self.width == 1 else remesh(kernel, (1.0,) * self.dims, ratios)
+
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
         """Dense, depthwise and opening."""
@@ -194,17 +204,6 @@ class Conv(Family):
             (cls(3, boundary="periodic", depthwise=True), (2, 3, 5, 4)),
             (cls(1, width=2, boundary="zero", dims=1, out=3), (2, 1, 6)),
         ]
-
-
-def along_axes(values: Tensor, factors: Sequence[Tensor]) -> Tensor:
-    """Multiply each axis of space of (channel, *space) by its own matrix.
-
-    Shapes:    values (channel, *old), factors (new, old) an axis -> (channel, *new)
-    """
-    for factor in factors:
-        # The contracted axis leaves the front and comes back at the end: after all of them the order stands.
-        values = torch.tensordot(values, factor, dims=([1], [1]))
-    return values
 
 
 def _waves(size: int, width: int, like: Tensor) -> Tensor:

@@ -87,6 +87,10 @@ class Dense(Family):
         """Return the operator."""
         return Matrix(kernel)
 
+    def remesh(self, kernel: Tensor, ratio: float | Sequence[float]) -> Tensor:
+        """Return the kernel: it mixes channels and knows no space."""
+        return kernel
+
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
         """Square and tall."""

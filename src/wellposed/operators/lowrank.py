@@ -99,6 +99,10 @@ class LowRank(Family):
         """Return the operator."""
         return SymmetricLowRank(kernel)
 
+    def remesh(self, kernel: Tensor, ratio: float | Sequence[float]) -> Tensor:
+        """Return the kernel: it mixes channels and knows no space."""
+        return kernel
+
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
         """Two of four."""

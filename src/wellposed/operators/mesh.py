@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wellposed.errors import ShapeError, StructureError, check_name
-from wellposed.operators.conv import along_axes
+from wellposed.operators.axes import along_axes
 
 MASSES = {"point": (0.0, 1.0, 0.0), "mean": (0.25, 0.5, 0.25)}
 

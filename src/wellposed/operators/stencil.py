@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from wellposed.errors import StructureError
+from wellposed.operators.axes import along_axes
 from wellposed.operators.base import Operator
 from wellposed.operators.boundary import check_boundary
-from wellposed.operators.conv import Correlation, along_axes
-from wellposed.operators.family import Family, check_positive
+from wellposed.operators.conv import Correlation
+from wellposed.operators.family import Family, check_positive, per_axis
 from wellposed.operators.solve import ConjugateGradients, Cosine, Fourier, Solver
 
 
@@ -136,6 +137,12 @@ class Stencil(Family):
     def build(self, kernel: Tensor) -> SymmetricStencil:
         """Return the operator."""
         return SymmetricStencil(kernel, self.boundary)
+
+    def remesh(self, kernel: Tensor, ratio: float | Sequence[float]) -> Tensor:
+        """Return weights of the same derivatives: each second difference goes with the square of the mesh."""
+        ratios = per_axis("Stencil", ratio, self.dims)
+        factors = [_tensor([[1.0, 0.0], [0.0, r**-2]], kernel) for r in ratios]
+        return along_axes(kernel, factors)
 
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, tuple[int, ...]]]:
