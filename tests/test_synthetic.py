@@ -7,7 +7,7 @@ import pytest
 from scipy.signal import hilbert
 
 from wellposed.errors import ConfigError, PickError, ShapeError
-from wellposed.seismic.synthetic import make_earth, picks_on_lines, picks_scattered
+from wellposed.seismic.synthetic import make_earth, picks_on_lines, picks_scattered, relative_time
 from wellposed.seismic.synthetic.earth import FINE, MARGIN, grow
 from wellposed.seismic.synthetic.fields import rough_map, smooth_map
 from wellposed.seismic.synthetic.levels import Room, pick
@@ -113,6 +113,23 @@ def test_the_strong_reflector_keeps_its_phase_and_a_bent_truth_does_not(silent):
         bent = truth + 8 * np.sin(np.arange(SHAPE[1]) / 3)
         assert steadiness(phases_at(earth, truth)) > 0.97
         assert steadiness(phases_at(earth, bent)) < 0.75
+
+
+@pytest.mark.parametrize("difficulty", ["easy", "hard"])
+def test_a_reflector_has_one_relative_time_and_none_of_another_earth(difficulty):
+    shape, seed = (2, 40, 96), 3
+    earth, samples = make_earth(shape, difficulty=difficulty, seed=seed), np.arange(shape[2])
+    places = earth.horizons["strong"] / 4.0
+
+    def roughness(levels):
+        rows = zip(places.reshape(-1), levels.reshape(-1, shape[2]), strict=True)
+        said = [np.interp(place, samples, row) for place, row in rows]
+        return np.nanmedian(np.abs(said - np.nanmedian(said)))
+
+    assert roughness(relative_time(shape, difficulty=difficulty, seed=seed)) < 0.1
+    assert roughness(relative_time(shape, difficulty=difficulty, seed=seed + 1)) > 0.5
+    with pytest.raises(ConfigError):
+        relative_time(shape, difficulty="none")
 
 
 def test_a_zero_crossing_is_one_and_a_moved_one_is_not(silent):

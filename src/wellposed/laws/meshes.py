@@ -11,7 +11,7 @@ from math import inf, log2
 import torch
 from torch import Tensor
 
-from wellposed.dynamics import Dynamics, SemiLinear
+from wellposed.dynamics import Dynamics, SemiLinear, Theta
 from wellposed.laws.dynamics import moving, rates
 from wellposed.laws.law import Shape, distance, draw, hold
 from wellposed.operators import Family, Operator
@@ -71,17 +71,18 @@ def _apart_in_the_middle(coarse: Operator, fine: Operator, shape: Shape, seed: i
     The second one acts on a mesh of half the spacing.
     """
     dims = len(shape) - 2
+    middle: tuple[slice | int, ...] = (slice(None), slice(None), *(SIDE // 2,) * dims)
     numbers, found = draw((*shape[:2], *(3,) * dims), seed), []
     for K, spacing in ((coarse, 1.0), (fine, 0.5)):
         x = spacing * (torch.arange(SIDE, dtype=torch.float64) - SIDE // 2)
         powers = torch.stack([torch.ones_like(x), x, x**2], 1)
         y = along_axes(numbers.flatten(0, 1), [powers] * dims).reshape(*shape[:2], *(SIDE,) * dims)
-        found.append((K @ y)[(..., *(SIDE // 2,) * dims)])
+        found.append((K @ y)[middle])
     return distance(found[1], found[0])
 
 
 def _rates(
-    f: Dynamics, theta: dict[str, Tensor], shape: Shape, dims: int, cells: int, seed: int
+    f: Dynamics, theta: Theta, shape: Shape, dims: int, cells: int, seed: int
 ) -> list[Tensor]:
     """Return rates on a mesh, as means over the cells of the coarsest one away from the edges."""
     coarse = CELLS[0]

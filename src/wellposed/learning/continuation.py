@@ -112,7 +112,9 @@ class Levels(Iterator[Record]):
         self._levels, self._words = tuple(plan.levels), plan.refined
         self._objective, self._seed, self._checkpoint = objective, seed, checkpoint
         self._samples = _by_level(sample, self._words, objective)
-        self._held_out = None if held_out is None else _by_level(held_out, self._words, objective)
+        self._held_out: list[Batch | None] = [None] * len(self._levels)
+        if held_out is not None:
+            self._held_out = [*_by_level(held_out, self._words, objective)]
         self._begin()
 
     def __next__(self) -> Record:
@@ -163,7 +165,7 @@ class Levels(Iterator[Record]):
             *self._samples[len(self.fits)],
             epochs=epochs,
             seed=self._seed,
-            held_out=self._held_out and self._held_out[len(self.fits)],
+            held_out=self._held_out[len(self.fits)],
             checkpoint=name,
         )
         self.fits.append(fit)

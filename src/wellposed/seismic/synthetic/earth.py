@@ -56,6 +56,31 @@ def make_earth(
     Raises:    ConfigError for a difficulty that is none of easy, middle, hard; ShapeError for a tiny shape
     Cost:      some seconds and 20 bytes a sample for a volume of 64 x 128 x 256
     """
+    return grow(shape, _setting(shape, difficulty), seed, step_ms, difficulty)
+
+
+def relative_time(
+    shape: tuple[int, int, int], *, difficulty: str = "middle", seed: int = 0, step_ms: float = 4.0
+) -> NDArray[np.float32]:
+    """Return the relative geologic time of the earth that `make_earth` makes of the same arguments.
+
+    The level of each sample in the pile as it was laid down, before folds, faults and lenses: one number
+    along a reflector. NaN within a dome.
+
+    Shapes:    (inline, crossline, twt)
+    Units:     samples of the pile
+    Raises:    as make_earth
+    """
+    s, t = _setting(shape, difficulty), np.arange(shape[2], dtype=np.float32)
+    plan, _ = _planned(_streams(seed, difficulty), shape, s, step_ms)
+    levels = np.stack([plan.geology.levels(t, i)[2] for i in range(shape[0])])
+    if dome := plan.geology.structure.dome:
+        levels[t > dome.top[..., None]] = np.nan
+    return levels.astype(np.float32)
+
+
+def _setting(shape: tuple[int, int, int], difficulty: str) -> Setting:
+    """Return the setting of a difficulty, for a shape that can hold it."""
     if difficulty not in SETTINGS:
         raise ConfigError(
             f"there is no difficulty {difficulty!r}",
@@ -70,21 +95,32 @@ def make_earth(
             expected=f"at least {FEWEST[0]} inline, {FEWEST[1]} crosslines, {FEWEST[2]} samples",
             way_out="ask for a larger one and cut it",
         )
-    return grow(shape, SETTINGS[difficulty], seed, step_ms, difficulty)
+    return SETTINGS[difficulty]
 
 
 def grow(shape: tuple[int, int, int], s: Setting, seed: int, step_ms: float, name: str) -> Earth:
-    """An earth by a setting of one's own; a stream of random numbers for each part keeps them independent."""
-    streams = np.random.default_rng([seed, *name.encode()]).spawn(7)
-    structure = draw_structure(streams[0], shape, s)
-    wavelet = draw_wavelet(streams[3], shape[:2], s, step_ms)
-    plan = draw_plan(streams[1], streams[2], structure, shape, s, peak=wavelet.peak)
+    """An earth by a setting of one's own."""
+    streams = _streams(seed, name)
+    plan, wavelet = _planned(streams, shape, s, step_ms)
     spectrum, near, times = _lay_out(plan, shape, size=_padded(shape[2]))
     record = clean_record(spectrum, wavelet, MARGIN, shape[2], _padded(shape[2]), FINE)
     record = disturbed(streams[5], migrated(streams[4], record, near, s), wavelet, s)
     horizons = _horizons(plan, wavelet, times, shape[2])
     volume = _survey(record, streams[6], step_ms, f"{name} earth {seed}")
     return Earth(volume, {n: t * step_ms for n, t in horizons.items()}, {n: plan.kind[n] for n in horizons})
+
+
+def _streams(seed: int, name: str) -> list[np.random.Generator]:
+    """Return a stream of random numbers for each part, which keeps them independent."""
+    return np.random.default_rng([seed, *name.encode()]).spawn(7)
+
+
+def _planned(
+    streams: list[np.random.Generator], shape: tuple[int, int, int], s: Setting, step_ms: float
+) -> tuple[Plan, Wavelet]:
+    structure = draw_structure(streams[0], shape, s)
+    wavelet = draw_wavelet(streams[3], shape[:2], s, step_ms)
+    return draw_plan(streams[1], streams[2], structure, shape, s, peak=wavelet.peak), wavelet
 
 
 def _padded(nt: int) -> int:
