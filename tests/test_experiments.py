@@ -17,7 +17,7 @@ from wellposed.experiments import Expectations, Setting, expectations, names
 from wellposed.experiments.reproduce import reproduce
 
 # What trains networks is longer than five seconds with everything that it imports.
-LONG = {"continuation", "filtering", "gauss-newton", "sgd-vs-saa", "toys"}
+LONG = {"adversarial", "choose", "continuation", "filtering", "gauss-newton", "sgd-vs-saa", "toys"}
 RUNS = [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in names()]
 
 

@@ -41,6 +41,7 @@ from wellposed.learning import (
     fit,
     generator,
 )
+from wellposed.network.part import seeded
 
 OBJECTIVES = [
     example
@@ -448,6 +449,23 @@ def test_fit_yields_a_record_an_epoch_and_learns():
     net.load_state_dict(run.best.weights)
     value = CrossEntropy().value(net, net(held_out[0]), held_out[1])
     assert float(value.detach()) == pytest.approx(run.best.record.held_out, rel=1e-6)
+
+
+def test_a_norm_learns_nothing_from_what_is_held_out():
+    inputs, labels = problem()
+
+    def trained(**given):
+        with seeded(0):
+            net = wp.Network(wp.network.Normed(2, 3), wp.Classify(3, 2))
+        records = list(fit(net, CrossEntropy(), inputs[:8], labels.take(slice(8)), epochs=2, seed=0, **given))
+        return net, records[-1]
+
+    alone, _ = trained()
+    net, record = trained(held_out=(9 * inputs[8:], labels.take(slice(8, None))))
+    assert all(torch.equal(a, b) for a, b in zip(alone.buffers(), net.buffers(), strict=True))
+    net.eval()
+    value = CrossEntropy().value(net, net(9 * inputs[8:]), labels.take(slice(8, None)))
+    assert record.held_out == pytest.approx(value.item(), rel=1e-6)
 
 
 def test_fit_draws_nothing_from_the_global_generator_and_repeats():

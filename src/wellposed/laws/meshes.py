@@ -81,9 +81,7 @@ def _apart_in_the_middle(coarse: Operator, fine: Operator, shape: Shape, seed: i
     return distance(found[1], found[0])
 
 
-def _rates(
-    f: Dynamics, theta: Theta, shape: Shape, dims: int, cells: int, seed: int
-) -> list[Tensor]:
+def _rates(f: Dynamics, theta: Theta, shape: Shape, dims: int, cells: int, seed: int) -> list[Tensor]:
     """Return rates on a mesh, as means over the cells of the coarsest one away from the edges."""
     coarse = CELLS[0]
     x = (torch.arange(cells, dtype=torch.float64) + 0.5) / cells

@@ -19,6 +19,7 @@ from wellposed.learning.batches import Batch, check_length
 from wellposed.learning.checkpoint import check_facts, read_checkpoint, weights_of, write_checkpoint
 from wellposed.learning.objective import Objective, check_objective
 from wellposed.network import Stage, limit_norms
+from wellposed.network.part import still
 
 Bound = Literal["report", "keep"]
 
@@ -185,7 +186,8 @@ class Fit(Iterator[Record], ABC):
         if self._held_out is None:
             return None
         inputs, labels = self._held_out
-        prediction = torch.cat([self.net(part) for part in torch.split(inputs, self._chunk())])
+        with still(self.net):  # a norm must not learn from what is held out
+            prediction = torch.cat([self.net(part) for part in torch.split(inputs, self._chunk())])
         # Terms of the weights would only say how smooth they are, not how well they predict.
         objective = self.objective.part("prediction")
         return finite("the held-out value", objective.value(self.net, prediction, labels))
