@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from math import nan
 
 import pytest
@@ -713,6 +714,20 @@ def test_norm_control_keeps_the_bound_and_says_from_where():
     assert wp.limit_norms(torch.nn.Linear(2, 2)) is None
     residual = wp.Network(wp.Stage(wp.Residual(wp.Dense(2)), wp.Euler()))
     assert wp.limit_norms(residual) is None
+
+
+@pytest.mark.parametrize("kind", [wp.Parabolic, wp.Hamiltonian, partial(wp.Antisymmetric, damping=0.3)])
+def test_norm_control_asks_for_few_norms(kind, monkeypatch):
+    f, asked = kind(wp.Dense(3)), []
+    integrator = wp.integrators.RK4() if isinstance(f, wp.Antisymmetric) else wp.Euler()
+    integrator = wp.Verlet() if isinstance(f, wp.Hamiltonian) else integrator
+    stage = wp.Stage(f, integrator, time=1.0, steps=1, bound="report")
+    stage.control.params["K"].data = 20 * torch.randn(stage.control.params["K"].shape)
+    extent = type(f).extent
+    monkeypatch.setattr(type(f), "extent", lambda self, theta: (asked.append(1), extent(self, theta))[1])
+    assert wp.limit_norms(stage) > 1
+    assert len(asked) <= 8 * len(stage.control.nodes)
+    assert 1 - 2e-6 <= stage.ratio() <= 1
 
 
 def test_norm_control_refuses_what_operators_of_zero_do_not_mend():

@@ -73,6 +73,13 @@ class _Matching(Objective):
             way_out="use wellposed.fit",
         )
 
+    def coarser(self, labels: Labels) -> Labels:
+        """Return the mean place in cells of two traces, in cells of two samples."""
+        values, known, _ = labels.cells(2)
+        count = known.sum(-1)
+        place = torch.where(known, values, 0.0).sum(-1) / count.clamp(min=1)
+        return Labels((place - 0.5) / 2, count > 0)
+
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, nn.Module, Tensor, Labels]]:
         """Two horizons on eight columns."""

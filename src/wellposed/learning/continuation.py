@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from torch import Tensor
 
 from wellposed.errors import StructureError, check_name
-from wellposed.learning.batches import Batch
+from wellposed.learning.batches import Batch, Source
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
@@ -18,6 +19,7 @@ from wellposed.network import Network
 from wellposed.operators import Restrict
 
 Level = tuple[Method, int]
+Sample = tuple[Source, Labels | None]
 REFINED = ("time", "space", "both")
 
 
@@ -78,8 +80,8 @@ class Continuation:
         self,
         net: Network,
         objective: Objective,
-        inputs: Tensor,
-        labels: Labels,
+        inputs: Source,
+        labels: Labels | None = None,
         *,
         seed: int = 0,
         held_out: Batch | None = None,
@@ -101,7 +103,7 @@ class Levels(Iterator[Record]):
         plan: Continuation,
         net: Network,
         objective: Objective,
-        sample: Batch,
+        sample: Sample,
         seed: int,
         held_out: Batch | None,
         checkpoint: str | Path | None,
@@ -114,7 +116,7 @@ class Levels(Iterator[Record]):
         self._samples = _by_level(sample, self._words, objective)
         self._held_out: list[Batch | None] = [None] * len(self._levels)
         if held_out is not None:
-            self._held_out = [*_by_level(held_out, self._words, objective)]
+            self._held_out = [cast("Batch", level) for level in _by_level(held_out, self._words, objective)]
         self._begin()
 
     def __next__(self) -> Record:
@@ -152,8 +154,9 @@ class Levels(Iterator[Record]):
         if word != "space":
             self.net = self.net.refine()
         if word != "time":
-            fine = self._samples[len(self.fits)][0].shape[2:]
-            self.net = self.net.remesh([0.5 if n > 1 else 1.0 for n in fine])
+            fine = self._samples[len(self.fits)][0]
+            axes = fine.shape[2:] if isinstance(fine, Tensor) else ()
+            self.net = self.net.remesh([0.5 if n > 1 else 1.0 for n in axes] or 0.5)
 
     def _begin(self) -> None:
         """Begin the next level; what was done of it before an interruption is taken from its checkpoint."""
@@ -172,11 +175,22 @@ class Levels(Iterator[Record]):
         self.records += [replace(record, epoch=len(self.records) + k) for k, record in enumerate(fit.records)]
 
 
-def _by_level(sample: Batch, words: Sequence[str], objective: Objective) -> list[Batch]:
+def _by_level(sample: Sample, words: Sequence[str], objective: Objective) -> list[Sample]:
     """Return the sample as each level sees it, the last one as it is."""
     samples = [sample]
     for word in reversed(words):
-        y, labels = samples[0]
-        coarser = (y, labels) if word == "time" else (Restrict(y.shape[2:]) @ y, objective.coarser(labels))
-        samples.insert(0, coarser)
+        samples.insert(0, samples[0] if word == "time" else _coarser(*samples[0], objective))
     return samples
+
+
+def _coarser(source: Source, labels: Labels | None, objective: Objective) -> Sample:
+    """Return a sample at half the resolution: one, batches, or those that a function makes."""
+
+    def of(batch: Batch) -> Batch:
+        return Restrict(tuple(batch[0].shape[2:])) @ batch[0], objective.coarser(batch[1])
+
+    if isinstance(source, Tensor):
+        return of((source, labels)) if labels is not None else (source, labels)  # which `fit` refuses
+    if callable(source):
+        return (lambda seed: of(source(seed))), labels
+    return [of(batch) for batch in source], labels

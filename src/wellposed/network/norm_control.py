@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import inf
+from math import inf, log
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from wellposed.dynamics.base import check_finite
 from wellposed.errors import StepError
 from wellposed.network.stage import Stage
 
-_HALVINGS = 30
+_TRIES, _CLOSE = 30, 1e-6  # of a factor, and how near the quotient comes to one from below
 
 
 @torch.no_grad()
@@ -51,7 +51,7 @@ def _limit(stage: Stage) -> float | None:
 
 
 def _factor(stage: Stage, theta: Mapping[str, Tensor], h: float) -> float:
-    """Return the largest factor with which the step keeps its bound, by bisection from below."""
+    """Return the largest factor with which the step keeps its bound, from below."""
     if (_ratio(stage, theta, h, 0.0) or 0.0) > 1:
         raise StepError(
             f"a step of {type(stage.integrator).__name__} lies beyond its bound with operators of zero",
@@ -59,11 +59,18 @@ def _factor(stage: Stage, theta: Mapping[str, Tensor], h: float) -> float:
             expected="a damping that the step can follow",
             way_out=f"take more than {len(stage.spans)} steps, or less damping",
         )
-    low, high = 0.0, 1.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        fits = (_ratio(stage, theta, h, middle) or 0.0) <= 1
-        low, high = (middle, high) if fits else (low, middle)
+    # The quotient goes with a power of the factor, but for damping: a straight line through logarithms.
+    low, high, power, at = 0.0, 1.0, 2.0, (1.0, _ratio(stage, theta, h, 1.0) or 0.0)
+    for _ in range(_TRIES):
+        guess = at[0] * (at[1] / (1 - _CLOSE / 2)) ** (-1 / power) if 0 < at[1] < inf else 0.0
+        factor = guess if low < guess < high else (low + high) / 2
+        quotient = _ratio(stage, theta, h, factor) or 0.0
+        if 0 < quotient < inf and 0 < at[1] < inf and factor != at[0]:
+            power = max((log(quotient) - log(at[1])) / (log(factor) - log(at[0])), _CLOSE)
+        low, high = (factor, high) if quotient <= 1 else (low, factor)
+        at = factor, quotient
+        if 1 - _CLOSE <= quotient <= 1:
+            break
     if not low:
         stage.check_bound()
     return low
