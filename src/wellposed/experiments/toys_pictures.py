@@ -147,9 +147,9 @@ def movie(toy: str, found: Found) -> FuncAnimation:
             for k in range(max(classes) + 1)
         ]
         low, high = ways.min((0, 1)), ways.max((0, 1))
-        room = 0.05 * (high - low)
+        room = 0.05 * np.maximum(high - low, 0.1 * (high - low).max())  # of a network that does nothing too
         panel.set(xlim=(low[0] - room[0], high[0] + room[0]), ylim=(low[1] - room[1], high[1] + room[1]))
-        panel.set_title(kind)
+        panel.set_title(f"{kind}, {value['accuracy'][-1]:.2f} %")
         panel.tick_params(labelleft=False, labelbottom=False, length=0)
         shown.append((ways, classes, dots))
     frames = max(len(ways) for ways, *_ in shown)
