@@ -17,6 +17,7 @@ from wellposed.interpretation.noise import Asked, moved, noise_like, window_abou
 from wellposed.interpretation.shipped import shipped
 from wellposed.network.part import seeded
 from wellposed.project.check import check
+from wellposed.project.check_attacks import under_attack
 from wellposed.project.check_input import network_input
 from wellposed.project.threads import use_threads
 from wellposed.seismic.horizons import Horizon
@@ -333,6 +334,7 @@ def test_a_network_is_checked(tmp_path):
     told = found["certificate"]
     assert all(f <= b for f, b in zip(told["found"], told["bound"], strict=True))
     assert "certificate: a log-density moves at most" in found["text"]
+    assert "keeps its classes where each sample moves by 0.1 of their std: FGSM" in found["text"]
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert names == ["check.json", "growth.png", "regions.png", "view.png"]
     written = json.loads((tmp_path / "out" / "check.json").read_text())
@@ -345,6 +347,38 @@ def test_a_network_is_checked(tmp_path):
     assert "no certificate: no bound is known for this stage" in found["text"]
     assert "Residual" in found["certificate"]["refused"]
     assert not (tmp_path / "out" / "view.png").exists()
+
+
+def points_net(scale=1.0, offset=0.0):
+    """The class of a point is the sign of its first coordinate, less an offset."""
+    stage = wp.Stage(wp.Parabolic(wp.Dense(2), "tanh"), wp.Euler(), time=0.1, steps=2)
+    net = wp.Network(wp.Opening(2, 2), stage, wp.Classify(2, 2))
+    for value in stage.parameters():
+        value.data.zero_()
+    net.parts[0].map.kernel.data = torch.eye(2)
+    net.parts[-1].map.kernel.data = scale * torch.tensor([[0.0, 0.0], [1.0, 0.0]])
+    net.parts[-1].map.bias.data = scale * torch.tensor([0.0, -offset])
+    return net
+
+
+def test_classes_are_kept_as_far_as_their_margins_reach():
+    y = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
+    found = under_attack(points_net(), y[:16])
+    safe = (y[:16, 0].abs() > 0.1 * y[:16].std()).float().mean()
+    assert found["radius"] == pytest.approx(0.1 * y[:16].std().item())
+    assert found["kept"] == {name: pytest.approx(safe.item()) for name in found["kept"]}
+    assert list(found["kept"]) == ["FGSM", "projected gradient", "square", "transfer"]
+    assert found["warnings"] == []
+    far = under_attack(points_net(offset=9.0), y)
+    assert set(far["kept"].values()) == {1.0}
+    assert "FGSM 100.0 %" in far["text"]
+
+
+def test_what_tells_no_classes_apart_is_not_attacked(tmp_path):
+    net = wp.Network(wp.Opening(2, 2), wp.Readout(2, 3))
+    wp.save(net, tmp_path / "net")
+    found = check(tmp_path / "net", tmp_path / "out")
+    assert "not attacked: the network ends with Readout" in found["text"]
 
 
 def test_a_network_that_overflows_is_said_to(tmp_path):

@@ -133,6 +133,7 @@ def _in_noise(run: Run, surfaces: Any, picks: Any, window: Any, learned: Any, sa
 def _network(net: Network, y: Tensor, words: str) -> tuple[Result, dict[str, Figure]]:
     """What the instruments say of a network, and their pictures."""
     from wellposed.network.part import still
+    from wellposed.project.check_attacks import under_attack
     from wellposed.project.check_figures import network_figures
     from wellposed.stability import jacobian_drift, spectrum_outline, well_posedness
     from wellposed.stability.march import passages
@@ -155,6 +156,7 @@ def _network(net: Network, y: Tensor, words: str) -> tuple[Result, dict[str, Fig
         "bound": _plain(verdict.bound),
         "stages": stages,
         "certificate": _certificate(net, y),
+        "attacks": under_attack(net, y),
         "verdict": str(verdict),
     }
     finite = isfinite(verdict.growth) and all(isfinite(s.growth) for s in verdict.stages)
@@ -185,8 +187,10 @@ def _text(result: Result) -> str:
         lines += [f"{result['name']}, {result['input']}", "", result["verdict"], ""]
         for stage in result["stages"]:
             lines.append(f"{stage['name']} {_drifts(stage)}")
-        told = result["certificate"]
-        lines.append(told["text"] if "text" in told else f"no certificate: {told['refused']}")
+        for word, no in (("certificate", "no certificate"), ("attacks", "not attacked")):
+            told = result[word]
+            lines += [told["text"] if "text" in told else f"{no}: {told['refused']}"]
+            lines += [f"warning: {said}" for said in told.get("warnings", ())]
     for name, told in result.get("horizons", {}).items():
         std = "unknown" if told["std_ms"] is None else f"{told['std_ms']:.1f} ms"
         lines += ["", f"{name} in noise of the survey's spectrum; its std {std}; led by {told['led_by']}"]
