@@ -631,6 +631,14 @@ def test_fit_refuses_what_cannot_be_meant(tmp_path):
         fit(small_net(), CrossEntropy(), inputs, labels, epochs=1, seed=0, optimizer="adam")
     with pytest.raises(ConfigError, match="batch=0"):
         fit(small_net(), CrossEntropy(), inputs, labels, epochs=1, seed=0, batch=0)
+    for wrong in ({"rate": -1.0}, {"rate": nan}, {"decay": -1e-3}):
+        with pytest.raises(ConfigError) as refused:
+            fit(small_net(), CrossEntropy(), inputs, labels, epochs=1, seed=0, **wrong)
+        assert f"{next(iter(wrong))}=" in four_lines(refused)
+    for peak, epochs in ((nan, 3), (-1.0, 3), (1e-3, 0)):
+        with pytest.raises(ConfigError) as refused:
+            OneCycle(peak, epochs)
+        four_lines(refused)
     with pytest.raises(FileError, match="cannot be written"):
         next(
             fit(

@@ -16,6 +16,7 @@ from wellposed.learning.checkpoint import load_optimizer, optimizer_tensors
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
+from wellposed.learning.one_cycle import check_size
 from wellposed.learning.record import Bound, Done, Fit, Terms, finite, shapes_of, steps_of
 
 
@@ -157,6 +158,9 @@ def fit(
             expected="a batch of at least 1",
             way_out="give another number",
         )
+    if not callable(rate):
+        check_size("rate", rate)
+    check_size("decay", decay)
     settings: dict[str, Any] = {
         "seed": seed,
         "batch": batch,
