@@ -455,6 +455,38 @@ def test_a_continuation_goes_from_coarse_meshes_to_fine_ones(refine, steps, tmp_
     assert torch.equal(flat(again.net), flat(run.net))
 
 
+def test_a_continuation_sees_more_of_the_sample_from_level_to_level():
+    inputs, labels = problem(count=40)
+    levels = [(Stochastic(), 1), (Stochastic(), 1), (Stochastic(), 1)]
+    seen = []
+
+    class Watched(wp.Network):
+        def forward(self, y):
+            seen.append({tuple(row) for row in y.tolist()})
+            return super().forward(y)
+
+    net = Watched(*small_net().parts).double()
+    run = Continuation(levels, shares=(0.25, 0.5, 1)).fit(net, CrossEntropy(), inputs, labels, seed=1)
+    sets = []
+    for _ in run:
+        sets.append(set().union(*seen))
+        seen.clear()
+    assert [len(found) for found in sets] == [10, 20, 40]
+    assert sets[0] < sets[1] < sets[2]
+    batches = [(inputs[k : k + 4], labels.take(slice(k, k + 4))) for k in range(0, 40, 4)]
+    by_batch = Continuation(levels, shares=(0.1, 0.5, 1)).fit(small_net(), CrossEntropy(), batches, seed=1)
+    works = [record.work for record in by_batch]
+    assert works[1] == 10 * works[0]
+    assert works[2] == 4 * works[1]
+    for wrong in ((0.5, 1), (0.0, 0.5, 1), (0.5, 1, 2)):
+        with pytest.raises(StructureError) as error:
+            Continuation(levels, shares=wrong)
+        four_lines(error)
+    made = Continuation(levels, shares=(0.5, 0.5, 1))
+    with pytest.raises(StructureError, match="no sample"):
+        made.fit(small_net(), CrossEntropy(), lambda seed: (inputs, labels))
+
+
 def test_a_continuation_refuses_words_it_does_not_know():
     levels = [(GaussNewton(), 1), (GaussNewton(), 1)]
     for refine in ("depth", ("time", "space"), ()):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+import torch
 from torch import Tensor
 
 from wellposed.errors import StructureError, check_name
@@ -15,6 +16,7 @@ from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
 from wellposed.learning.record import Best, Fit, Record
+from wellposed.learning.seeds import generator
 from wellposed.network import Network
 from wellposed.operators import Restrict
 
@@ -36,7 +38,9 @@ class Continuation:
                  the inputs under `Restrict`, and what the objective makes of the labels there
         both     steps first, then samples
 
-    one word for all, or one from each level to the next. Early epochs are cheap, and late ones begin near
+    one word for all, or one from each level to the next. `shares` are parts of the sample, one a level, drawn
+    by the seed, the smaller within the larger: what a coarse network can learn is told by few examples.
+    Early epochs are cheap, and late ones begin near
     their end; where the first steps are long, the value jumps from one level to the next.
 
     The network that is given is that of the first level, inputs and labels are those of the last;
@@ -50,6 +54,7 @@ class Continuation:
 
     levels: Sequence[Level]
     refine: str | Sequence[str] = "time"
+    shares: Sequence[float] = ()
 
     def __post_init__(self) -> None:
         if not self.levels:
@@ -68,6 +73,15 @@ class Continuation:
                 given=f"{len(self.levels)} levels, refine={self.refine!r}",
                 expected=f"one word, or {len(self.levels) - 1} of them",
                 way_out="leave one level fewer than there are words, and one more",
+            )
+        if self.shares and (
+            len(self.shares) != len(self.levels) or not all(0 < share <= 1 for share in self.shares)
+        ):
+            raise StructureError(
+                "each level of a continuation sees a part of the sample",
+                given=f"{len(self.levels)} levels, shares={tuple(self.shares)}",
+                expected="one share a level, above 0 and at most 1",
+                way_out="give a share for each level, or none for the whole sample",
             )
 
     @property
@@ -113,7 +127,9 @@ class Levels(Iterator[Record]):
         self.fits: list[Fit] = []
         self._levels, self._words = tuple(plan.levels), plan.refined
         self._objective, self._seed, self._checkpoint = objective, seed, checkpoint
-        self._samples = _by_level(sample, self._words, objective)
+        shares = tuple(plan.shares) or (1.0,) * len(self._levels)
+        levels = _by_level(sample, self._words, objective)
+        self._samples = [_part(*one, share, seed) for one, share in zip(levels, shares, strict=True)]
         self._held_out: list[Batch | None] = [None] * len(self._levels)
         if held_out is not None:
             self._held_out = [cast("Batch", level) for level in _by_level(held_out, self._words, objective)]
@@ -194,3 +210,24 @@ def _coarser(source: Source, labels: Labels | None, objective: Objective) -> Sam
     if callable(source):
         return (lambda seed: of(source(seed))), labels
     return [of(batch) for batch in source], labels
+
+
+def _part(source: Source, labels: Labels | None, share: float, seed: int) -> Sample:
+    """Return a share of the examples, or of the batches, at least one; in their order.
+
+    Raises:    StructureError where examples are made and none are there to take a part of
+    """
+    if share == 1:
+        return source, labels
+    if callable(source):
+        raise StructureError(
+            "there is no sample of which a level could see a part",
+            given="a function that makes the examples of each epoch",
+            expected="a tensor, or batches",
+            way_out="let the function make fewer, or draw a sample by SampleAverage",
+        )
+    order = torch.randperm(len(source), generator=generator(seed, "shares"))
+    chosen = order[: max(1, round(share * len(source)))].sort().values
+    if isinstance(source, Tensor):
+        return source[chosen.to(source.device)], labels and labels.take(chosen.to(labels.values.device))
+    return [source[int(k)] for k in chosen], labels
