@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from math import isfinite
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import torch
 
 from small import small_volume, times
 from wellposed.errors import StructureError
+from wellposed.interpretation import lessons as lessons_module
+from wellposed.interpretation import pretrain
 from wellposed.interpretation.adapt import adapted, better
 from wellposed.interpretation.calibrate import MISSED, _logistic_regression, _quantile_regression
 from wellposed.interpretation.candidates import candidate_names, candidate_tiles, read_at
@@ -22,7 +25,7 @@ from wellposed.interpretation.matching import matching
 from wellposed.interpretation.shipped import FOLDER, MANIFEST, read_shipped, shipped, write_shipped
 from wellposed.interpretation.terms import Terms
 from wellposed.interpretation.trust import stretched, width
-from wellposed.learning import Labels
+from wellposed.learning import Labels, Stochastic
 from wellposed.project.job import _warnings
 from wellposed.seismic.band import Band
 from wellposed.seismic.condition import condition
@@ -295,6 +298,32 @@ def test_lessons_label_what_they_show():
 def test_feature_networks_keep_the_space(recipe):
     with torch.no_grad():
         assert feature_network(recipe)(torch.randn(1, 3, 13, 30)).shape == (1, 8, 13, 30)
+
+
+@pytest.mark.parametrize(("continuation", "steps"), [("none", [3, 3]), ("time", [2, 4]), ("both", [2, 4])])
+def test_features_are_learned_from_coarse_to_fine(continuation, steps, monkeypatch):
+    seen, earth = [], make_earth((6, 16, 48), difficulty="easy", seed=1)
+    lessons = [Lesson(earth, condition(earth.volume.read(), earth.volume.survey.live))]
+
+    def few(some, count, seed):
+        return section_batch(some, 2, seed)
+
+    class Watched(Stochastic):
+        def fit(self, net, objective, inputs, *rest, **given):
+            made = inputs(0)
+            seen.append((len(net.stages()[0].spans), tuple(made[0].shape[2:])))
+            return super().fit(net, objective, inputs, *rest, **given)
+
+    monkeypatch.setattr(lessons_module, "SHAPE", (6, 16, 48))
+    monkeypatch.setattr(pretrain, "section_batch", few)
+    monkeypatch.setattr(pretrain, "Stochastic", Watched)
+    net, loss = pretrain.features(lessons, lessons, "imex", 2, 0, print, continuation)
+    assert isfinite(loss)
+    assert not any(weight.requires_grad for weight in net.parameters())
+    assert len(net.stages()[0].spans) == steps[1]
+    assert seen[0][0] == steps[0]
+    coarse, fine = seen[0][1], seen[-1][1]
+    assert coarse == (tuple((n + 1) // 2 for n in fine) if continuation == "both" else fine)
 
 
 def test_shipped_weights_are_small_hashed_and_round_trip(tmp_path):

@@ -516,7 +516,17 @@ def test_a_single_trace_is_scanned(tmp_path, capfd):
     assert "bins" not in capfd.readouterr().out
 
 
-@pytest.mark.parametrize("words", [["--recipe", "foo"], ["--earths", 8], ["--epochs", 0], ["--seed", -1]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--recipe", "foo"],
+        ["--earths", 8],
+        ["--epochs", 0],
+        ["--seed", -1],
+        ["--continuation", "depth"],
+        ["--epochs", 1, "--continuation", "space"],
+    ],
+)
 def test_pretrain_refuses_at_once(tmp_path, capfd, words):
     assert str(words[1]) in refused(capfd, "pretrain", "--out", tmp_path / "weights", *words)
     assert not (tmp_path / "weights").exists()

@@ -163,6 +163,9 @@ def pretrain(
     earths: Annotated[int, typer.Option(help="simulated earths to learn from")] = 70,
     epochs: Annotated[int, typer.Option(help="epochs of the features")] = 50,
     seed: Annotated[int, typer.Option(help="seed of everything random")] = 0,
+    continuation: Annotated[
+        str, typer.Option(help="none; or begin with less in time, space or both")
+    ] = "none",
 ) -> None:
     """Learn the shipped weights again, from simulated earths alone.
 
@@ -170,7 +173,8 @@ def pretrain(
     """
     from wellposed.interpretation.pretrain import pretrain as learn
 
-    learn(Path(out), recipe=recipe, earths=earths, epochs=epochs, seed=seed, say=_say)
+    given = {"earths": earths, "epochs": epochs, "seed": seed}
+    learn(Path(out), recipe=recipe, continuation=continuation, say=_say, **given)
     print(out)
 
 

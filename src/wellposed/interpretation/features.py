@@ -22,24 +22,27 @@ Half = NDArray[np.float16]
 
 INPUTS = 3  # channels of a section
 FEATURES = 8
+STEPS = 3  # of each stage
 WIDTH, OVERLAP = 512, 64  # traces of a tile, and of its overlap
 AT_ONCE = 400_000  # samples of sections that the network works on at a time
 CLIP = 5.0  # times the local root mean square: beyond it amplitudes say nothing more
 
 
-BODIES = {
-    "imex": lambda seed: recipes.imex((16, 24), FEATURES, inputs=INPUTS, steps=3, seed=seed),
-    "residual": lambda seed: recipes.residual((16, 24), FEATURES, inputs=INPUTS, steps=3, seed=seed),
-    "unet": lambda seed: recipes.unet((16, 20, 24), FEATURES, inputs=INPUTS, seed=seed),
+BODIES: dict[str, Callable[[int, int], Network]] = {
+    "imex": lambda seed, steps: recipes.imex((16, 24), FEATURES, inputs=INPUTS, steps=steps, seed=seed),
+    "residual": lambda seed, steps: recipes.residual(
+        (16, 24), FEATURES, inputs=INPUTS, steps=steps, seed=seed
+    ),
+    "unet": lambda seed, _: recipes.unet((16, 20, 24), FEATURES, inputs=INPUTS, seed=seed),
 }
 
 
-def feature_network(recipe: str = "imex", seed: int = 0) -> Network:
+def feature_network(recipe: str = "imex", seed: int = 0, steps: int = STEPS) -> Network:
     """An untrained network of features: a recipe whose head reads features instead of classes.
 
     Shapes:    (batch, 3, trace, twt) -> (batch, FEATURES, trace, twt)
     """
-    body = BODIES[recipe](seed)
+    body = BODIES[recipe](seed, steps)
     *parts, last = cast("list[Part]", list(body.parts))
     with seeded(seed + 1):
         return Network(*parts, Readout(last.takes, FEATURES))

@@ -23,13 +23,14 @@ from wellposed.errors import ConfigError, FileError
 from wellposed.interpretation import horizons as h
 from wellposed.interpretation.calibrate import calibrated
 from wellposed.interpretation.features import BODIES, feature_network, network_features
+from wellposed.interpretation.features import STEPS as STEPS_A_STAGE
 from wellposed.interpretation.head import Columns, HeadPrior, information, log_density
 from wellposed.interpretation.lessons import Lesson, Question, lesson, questions, section_batch
 from wellposed.interpretation.matching import matching
 from wellposed.interpretation.shipped import HEAD, NET, Shipped, write_shipped
 from wellposed.interpretation.terms import Terms
 from wellposed.interpretation.trust import SIGNS, Trust
-from wellposed.learning import OneCycle, derive_seed, fit
+from wellposed.learning import Continuation, OneCycle, Stochastic, derive_seed
 from wellposed.network import Network
 
 Floats = NDArray[np.float64]
@@ -41,6 +42,13 @@ HELD_OUT = 8  # earths that features and head are never fitted on
 STEPS, BATCH = 400, 6  # of the head's prior; horizons of a step
 NO_WAVEFORM = 4  # of the horizons of a step: those whose picks are no waveform teach the head most
 KINDS = 4
+# What is refined from the first half of the epochs of the features to the second.
+CONTINUATIONS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "time": ("time",),
+    "space": ("space",),
+    "both": ("both",),
+}
 
 
 def pretrain(
@@ -50,17 +58,20 @@ def pretrain(
     earths: int = EARTHS,
     seed: int = 0,
     epochs: int = EPOCHS,
+    continuation: str = "none",
     say: Say = print,
 ) -> Shipped:
     """Learn from `earths` simulated earths, and write weights and manifest into a folder.
 
-    The recipe `texture` has no network: its head reads texture alone.
+    The recipe `texture` has no network: its head reads texture alone. With continuation the first half of the
+    epochs belongs to a network of half the steps ("time"), to sections of half the resolution ("space"), or
+    to both; in time the last network has four steps a stage in place of three.
 
     Raises:    ConfigError for numbers or a recipe with which nothing can be learned; FileError where the
                folder cannot be written
     Cost:      about 25 minutes on two cores with the default numbers; 15 MB an earth
     """
-    _check(out, recipe, earths, epochs, seed)
+    _check(out, recipe, earths, epochs, seed, continuation)
     start = time.monotonic()
 
     def told(text: str) -> None:
@@ -72,7 +83,7 @@ def pretrain(
     net: Network | None = None
     loss: float | None = None
     if recipe != TEXTURE:
-        net, loss = features(learned, held_out, recipe, epochs, seed, told)
+        net, loss = features(learned, held_out, recipe, epochs, seed, told, continuation)
     prior, scale, gain = head(learned, held_out, net, seed, told)
     blank = Shipped(
         net,
@@ -83,7 +94,8 @@ def pretrain(
     )
     shipped = calibrated(blank, held_out, seed, told)
     about = {
-        "command": f"wellposed pretrain --recipe {recipe} --earths {earths} --epochs {epochs} --seed {seed}",
+        "command": f"wellposed pretrain --recipe {recipe} --earths {earths} --epochs {epochs} --seed {seed}"
+        + (f" --continuation {continuation}" if continuation != "none" else ""),
         "minutes": round((time.monotonic() - start) / 60, 1),
         "matching_loss": None if loss is None else round(loss, 4),
         "nats_a_trace": gain,
@@ -95,13 +107,16 @@ def pretrain(
     return shipped
 
 
-def _check(out: Path, recipe: str, earths: int, epochs: int, seed: int) -> None:
+def _check(out: Path, recipe: str, earths: int, epochs: int, seed: int, continuation: str) -> None:
     """Refuse at once what would fail after minutes; make the folder."""
     known = [*BODIES, TEXTURE]
-    least = (("earths", earths, HELD_OUT + 1), ("epochs", epochs, 1), ("seed", seed, 0))
+    fewest = 1 if continuation == "none" else 2
+    least = (("earths", earths, HELD_OUT + 1), ("epochs", epochs, fewest), ("seed", seed, 0))
     wrong = [(f"--{name} {n}", f"at least {few}") for name, n, few in least if n < few]
     if recipe not in known:
         wrong.append((f"--recipe {recipe}", ", ".join(known)))
+    if continuation not in CONTINUATIONS:
+        wrong.append((f"--continuation {continuation}", ", ".join(CONTINUATIONS)))
     for given, expected in wrong:
         raise ConfigError(
             "nothing can be learned so", given=given, expected=expected, way_out="give another value"
@@ -118,20 +133,30 @@ def _check(out: Path, recipe: str, earths: int, epochs: int, seed: int) -> None:
 
 
 def features(
-    learned: Sequence[Lesson], held_out: Sequence[Lesson], recipe: str, epochs: int, seed: int, say: Say
+    learned: Sequence[Lesson],
+    held_out: Sequence[Lesson],
+    recipe: str,
+    epochs: int,
+    seed: int,
+    say: Say,
+    continuation: str = "none",
 ) -> tuple[Network, float]:
     """Network of the features, and its matching loss on held-out earths."""
-    net = feature_network(recipe, seed)
+    refined = CONTINUATIONS[continuation]
+    net = feature_network(recipe, seed, steps=2 if {"time", "both"} & {*refined} else STEPS_A_STAGE)
+    counts = [epochs // 2, epochs - epochs // 2] if refined else [epochs]
     test = section_batch(held_out, 32, derive_seed(seed, "held out"))
 
     def sections(epoch_seed: int) -> tuple[Tensor, Any]:
         return section_batch(learned, SECTIONS, epoch_seed)
 
-    run = fit(net, matching(), sections, epochs=epochs, seed=seed, rate=OneCycle(3e-3, epochs), held_out=test)
+    levels = [(Stochastic(rate=OneCycle(3e-3, n)), n) for n in counts]
+    run = Continuation(levels, refined).fit(net, matching(), sections, seed=seed, held_out=test)
     for record in run:
         if record.epoch % 5 == 4:
             say(f"features {record}")
     assert run.best is not None
+    net = run.net
     net.load_state_dict(run.best.weights)
     return net.requires_grad_(False).eval(), float(run.best.record.held_out or 0.0)
 
