@@ -25,7 +25,8 @@ def test_six_names_of_one_dynamics_are_no_choice(tmp_path):
 def scored(*tasks):
     """Return measures of tasks, on which there is a list for each of two dynamics."""
     rest = {UNET: [0.0] * 3, NONE: [0.0] * 3}
-    return _measures({f"task {k}": {"residual": a, "parabolic": b, **rest} for k, (a, b) in enumerate(tasks)})
+    scores = {f"task {k}": {"residual": a, "parabolic": b, **rest} for k, (a, b) in enumerate(tasks)}
+    return _measures(scores, dict.fromkeys(scores, 1.0))
 
 
 HIGH, LOW, UNSURE = [9.0, 9.1, 9.2], [5.0, 5.1, 5.3], [5.0, 9.0, 9.3]
@@ -36,7 +37,8 @@ HIGH, LOW, UNSURE = [9.0, 9.1, 9.2], [5.0, 5.1, 5.3], [5.0, 9.0, 9.3]
     [
         ([(HIGH, LOW), (LOW, HIGH)], "reproduced"),
         ([(HIGH, LOW), (HIGH, HIGH)], "refuted"),
-        ([(HIGH, LOW), (UNSURE, HIGH)], "refuted"),
+        ([(HIGH, LOW), (UNSURE, HIGH)], "not reproduced"),
+        ([(UNSURE, HIGH), (HIGH, UNSURE)], "not reproduced"),
         ([(HIGH, LOW), (HIGH, LOW)], "refuted"),
     ],
 )
@@ -49,9 +51,22 @@ def test_three_that_beat_one_another_in_a_ring_are_not_enough():
     names = ("residual", "parabolic", "hyperbolic")
     rest = {UNET: [0.0] * 3, NONE: [0.0] * 3}
     ring = [(HIGH, UNSURE, LOW), (LOW, HIGH, UNSURE), (UNSURE, LOW, HIGH)]
-    measures = _measures({f"task {k}": dict(zip(names, ring[k], strict=True)) | rest for k in range(3)})
-    assert measures["best everywhere"] == 0
+    scores = {f"task {k}": dict(zip(names, ring[k], strict=True)) | rest for k in range(3)}
+    measures = _measures(scores, dict.fromkeys(scores, 1.0))
+    assert measures["behind nowhere"] == 0
     assert verdict(measures) == "not reproduced"
+
+
+def test_where_nothing_differs_but_by_chance_nothing_is_refuted():
+    draw, words = torch.Generator().manual_seed(0), []
+    for _ in range(50):
+        drawn = torch.randn(5, 8, 3, generator=draw).tolist()
+        scores = {
+            f"task {k}": dict(zip([*NETS, UNET, NONE], rows, strict=True)) for k, rows in enumerate(drawn)
+        }
+        words.append(verdict(_measures(scores, dict.fromkeys(scores, 1.0))))
+    assert words.count("not reproduced") >= 45
+    assert "refuted" not in words
 
 
 def test_the_spread_is_that_of_the_difference_on_the_same_draws():

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.nn import Identity
 
+from wellposed.data import read_cifar10
 from wellposed.errors import StepError
 from wellposed.experiments.choose_tasks import (
     NETS,
@@ -50,6 +51,9 @@ DATA = "the folder of CIFAR-10: data_batch_1.bin ... and test_batch.bin, or the 
 def run(setting: Setting, nets: Nets = NETS, tasks: Tasks = TASKS) -> Outcome:
     """Choose the rate of each network for each task, train it on the seeds, and compare."""
     folder = None if setting.quick else setting.needs_data(DATA)
+    if folder is not None:  # a wrong folder is said at once, and not after hours
+        for split in ("train", "test"):
+            read_cifar10(folder, split=split, count=1)
     networks: list[Row] = []
     rates: list[Row] = []
     for name, task in tasks.items():
@@ -73,7 +77,8 @@ def run(setting: Setting, nets: Nets = NETS, tasks: Tasks = TASKS) -> Outcome:
     tables: dict[str, Rows] = {"networks": _rows(networks, scores, tasks), "best": _best_rows(scores)}
     if rates:
         tables["rates"] = rates
-    return Outcome(_measures(scores), tables, {"scores": _draw(scores, tasks)})
+    margins = {name: task.margin for name, task in tasks.items()}
+    return Outcome(_measures(scores, margins), tables, {"scores": _draw(scores, tasks)})
 
 
 def _chosen(setting: Setting, learned: Any) -> tuple[float, dict[float, float]]:
@@ -137,6 +142,12 @@ def beyond(first: Sequence[float], second: Sequence[float]) -> bool:
     return mean(apart) > (TWICE * stdev(apart) if len(apart) > 1 else 0.0)
 
 
+def level(first: Sequence[float], second: Sequence[float], margin: float) -> bool:
+    """Return whether the second is shown to be behind by less than a margin, with twice the spread."""
+    apart = [a - b for a, b in zip(first, second, strict=True)]
+    return mean(apart) + (TWICE * stdev(apart) if len(apart) > 1 else 0.0) < margin
+
+
 def dynamics_of(of: Mapping[str, Sequence[float]]) -> list[str]:
     """Return the names of the dynamics among those that have a score."""
     return [name for name in of if name not in (UNET, NONE)]
@@ -147,8 +158,12 @@ def best(of: Mapping[str, Sequence[float]]) -> str:
     return max(dynamics_of(of), key=lambda name: mean(of[name]))
 
 
-def _measures(scores: Scores) -> dict[str, float]:
-    """Return how many pairs of tasks have bests that beat one another, how many dynamics are good for all."""
+def _measures(scores: Scores, margins: Mapping[str, float]) -> dict[str, float]:
+    """Return how many pairs of tasks have bests that beat one another, how many dynamics are good for all.
+
+    Not to be shown behind ("behind nowhere") is less than to be shown level with the best ("level
+    everywhere"): with few seeds the first may be chance.
+    """
     winners = {task: best(of) for task, of in scores.items()}
     behind = {task: {n for n in of if beyond(of[winners[task]], of[n])} for task, of in scores.items()}
     dynamics = dynamics_of(next(iter(scores.values())))
@@ -158,7 +173,10 @@ def _measures(scores: Scores) -> dict[str, float]:
     images = {task: of for task, of in scores.items() if UNET in of}
     return {
         "crossings": sum(crossed) // 2,
-        "best everywhere": sum(not any(name in behind[t] for t in scores) for name in dynamics),
+        "behind nowhere": sum(not any(name in behind[t] for t in scores) for name in dynamics),
+        "level everywhere": sum(
+            all(level(of[winners[t]], of[name], margins[t]) for t, of in scores.items()) for name in dynamics
+        ),
         "alone": sum(len(behind[t] & set(dynamics)) == len(dynamics) - 1 for t in scores),
         "residual among the best": sum("residual" not in behind[t] for t in scores),
         "ahead of no network": sum(NONE in behind[t] for t in scores),

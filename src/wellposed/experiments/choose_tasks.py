@@ -82,6 +82,7 @@ class Task(NamedTuple):
     nodes: int  # of a stage
     batch: int
     passes: int
+    margin: float  # of the score, that nobody would choose for
     space: str = "plane"  # or "points", or "image" where there is one answer for all of it
 
 
@@ -267,9 +268,13 @@ RIGHT, OVERLAP = "accuracy, %", "mean IoU, %"
 OFF = "minus the mean error, samples"
 Tasks = Mapping[str, Task]
 TASKS: Tasks = {
-    "ellipses with a gap": Task(_ellipses, CrossEntropy(), _right, RIGHT, 2, 2, 17, 8, 50, 200, "points"),
-    "Q-tips": Task(_qtips, CrossEntropy(balance=True), _overlap, OVERLAP, 1, 4, 8, 8, 8, 60),
-    "CIFAR-10, 1,000 labels": Task(_photos, CrossEntropy(), _right, RIGHT, 3, 10, 16, 4, 50, 20, "image"),
-    "horizon on a line": Task(_horizon, ColumnDensity(), _off, OFF, 2, 1, 8, 8, 1, 200),
-    "units of a section": Task(_units, CrossEntropy(), _overlap, OVERLAP, 2, UNITS, 8, 8, 1, 200),
+    "ellipses with a gap": Task(
+        _ellipses, CrossEntropy(), _right, RIGHT, 2, 2, 17, 8, 50, 200, 1.0, "points"
+    ),
+    "Q-tips": Task(_qtips, CrossEntropy(balance=True), _overlap, OVERLAP, 1, 4, 8, 8, 8, 60, 1.0),
+    "CIFAR-10, 1,000 labels": Task(
+        _photos, CrossEntropy(), _right, RIGHT, 3, 10, 16, 4, 50, 20, 1.0, "image"
+    ),
+    "horizon on a line": Task(_horizon, ColumnDensity(), _off, OFF, 2, 1, 8, 8, 1, 200, 0.1),
+    "units of a section": Task(_units, CrossEntropy(), _overlap, OVERLAP, 2, UNITS, 8, 8, 1, 200, 1.0),
 }
