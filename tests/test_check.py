@@ -364,8 +364,8 @@ def points_net(scale=1.0, offset=0.0):
 def test_classes_are_kept_as_far_as_their_margins_reach():
     y = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
     found = under_attack(points_net(), y[:16])
-    safe = (y[:16, 0].abs() > 0.1 * y[:16].std()).float().mean()
-    assert found["radius"] == pytest.approx(0.1 * y[:16].std().item())
+    safe = (y[:16, 0].abs() > found["radius"]).float().mean()
+    assert found["radius"] == pytest.approx(0.1 * y[:16].std(correction=0).item())
     assert found["kept"] == {name: pytest.approx(safe.item()) for name in found["kept"]}
     assert list(found["kept"]) == ["FGSM", "projected gradient", "square", "transfer"]
     assert found["warnings"] == []
@@ -379,6 +379,10 @@ def test_what_tells_no_classes_apart_is_not_attacked(tmp_path):
     wp.save(net, tmp_path / "net")
     found = check(tmp_path / "net", tmp_path / "out")
     assert "not attacked: the network ends with Readout" in found["text"]
+    y = torch.randn(4, 2)
+    assert "one number" in under_attack(points_net(), torch.ones(4, 2))["refused"]
+    assert "all classes are equal" in under_attack(points_net(scale=0.0), y)["refused"]
+    assert "radius=nan" in under_attack(points_net(), y * torch.nan)["refused"]
 
 
 def test_a_network_that_overflows_is_said_to(tmp_path):

@@ -313,7 +313,21 @@ def test_read_cifar10_refuses_what_it_is_not(tmp_path):
     write_packed(tmp_path, test_labels=np.array([1, 2, 10], np.uint8))
     with pytest.raises(FileError) as error:
         wp.data.read_cifar10(tmp_path, split="test")
-    assert "classes up to 10" in four_lines(error)
+    assert "from 1 to 10" in four_lines(error)
+    for wrong in ({"test_labels": np.array([1, 256, 2])}, {"test_labels": np.zeros(0, np.uint8)}):
+        write_packed(tmp_path, **wrong)
+        with pytest.raises(FileError) as error:
+            wp.data.read_cifar10(tmp_path, split="test")
+        four_lines(error)
+    for name, wrong in (
+        ("test_images", np.zeros((3, 32, 32, 3))),
+        ("test_images", np.zeros(())),
+        ("offsets", 0),
+    ):
+        write_packed(tmp_path, **{name: wrong})
+        with pytest.raises(FileError) as error:
+            wp.data.read_cifar10(tmp_path, split="train" if name == "offsets" else "test")
+        four_lines(error)
     (tmp_path / "data_batch_1.bin").write_bytes(bytes(3074))
     with pytest.raises(FileError) as error:
         wp.data.read_cifar10(tmp_path)

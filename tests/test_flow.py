@@ -331,6 +331,20 @@ def test_same_equation_bites():
             laws.same_equation(f, shape)
 
 
+def test_same_equation_sees_numbers_that_are_lost_and_second_differences():
+    class Lost(Parabolic):
+        def remesh(self, theta, ratio):
+            return {name: value * torch.nan for name, value in theta.items()}
+
+    class Kept(Parabolic):
+        def remesh(self, theta, ratio):
+            return dict(theta)
+
+    for f in (Lost(Conv(2), "tanh"), Kept(Stencil(2), "tanh")):
+        with pytest.raises(laws.LawError):
+            laws.same_equation(f, (2, 2, 5, 6))
+
+
 def test_spectrum_and_bound_bite():
     class Bold(Parabolic):
         def extent(self, theta):

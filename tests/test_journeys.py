@@ -525,6 +525,7 @@ def test_a_single_trace_is_scanned(tmp_path, capfd):
         ["--seed", -1],
         ["--continuation", "depth"],
         ["--epochs", 1, "--continuation", "space"],
+        ["--recipe", "unet", "--continuation", "time"],
     ],
 )
 def test_pretrain_refuses_at_once(tmp_path, capfd, words):

@@ -219,6 +219,7 @@ def test_coarser_labels_are_what_is_agreed_in_a_cell():
     coarse = CrossEntropy().coarser(Labels(values, known))
     assert coarse.values.tolist() == [[[1, 2, 2]]]
     assert coarse.known.tolist() == [[[True, True, True]]]
+    assert len(CrossEntropy().coarser(Labels(values[:0]))) == 0
     torn = CrossEntropy().coarser(Labels(values))
     assert torn.known.tolist() == [[[False, False, False]]]
     whole = Labels(torch.tensor([2, 0]), torch.tensor([True, False]))  # a class an image
@@ -243,13 +244,13 @@ def test_coarser_real_values_are_weighted_means():
 
 def test_coarser_picks_lie_in_cells_of_two_samples():
     """The middle of cell c lies at samples 2 c + 1/2."""
-    picks = torch.tensor([[4.5, 6.5, nan, nan, 10.5, nan, 3.0]])
-    known = torch.tensor([[True, True, True, True, True, True, False]])
+    picks = torch.tensor([[[4.5, 6.5, nan, nan, 10.5, nan, 3.0]] * 2])
+    known = torch.tensor([[[True, True, True, True, True, True, False]] * 2])
     coarse = ColumnDensity().coarser(Labels(picks, known, 1.0))
-    assert coarse.known.tolist() == [[True, True, False, False]]
-    assert float(coarse.values[0, 0]) == 2.5
-    assert bool(coarse.values[0, 1].isnan())
-    assert float(coarse.std[0, 0]) == 0.5
+    assert coarse.known.tolist() == [[[True, True, False, False]] * 2]
+    assert float(coarse.values[0, 0, 0]) == 2.5
+    assert bool(coarse.values[0, 1, 1].isnan())
+    assert float(coarse.std[0, 1, 0]) == 0.5
     summed = (2.0 * ColumnDensity() + SmoothInTime()).coarser(Labels(picks, known, 1.0))
     assert torch.equal(summed.known, coarse.known)
     labels = Labels(picks, known, 1.0)
@@ -631,7 +632,7 @@ def test_fit_refuses_what_cannot_be_meant(tmp_path):
         fit(small_net(), CrossEntropy(), inputs, labels, epochs=1, seed=0, optimizer="adam")
     with pytest.raises(ConfigError, match="batch=0"):
         fit(small_net(), CrossEntropy(), inputs, labels, epochs=1, seed=0, batch=0)
-    for wrong in ({"rate": -1.0}, {"rate": nan}, {"decay": -1e-3}):
+    for wrong in ({"rate": -1.0}, {"rate": nan}, {"rate": "a"}, {"decay": -1e-3}):
         with pytest.raises(ConfigError) as refused:
             fit(small_net(), CrossEntropy(), inputs, labels, epochs=1, seed=0, **wrong)
         assert f"{next(iter(wrong))}=" in four_lines(refused)
@@ -736,6 +737,38 @@ def test_norm_control_asks_for_few_norms(kind, monkeypatch):
     assert wp.limit_norms(stage) > 1
     assert len(asked) <= 8 * len(stage.control.nodes)
     assert 1 - 2e-6 <= stage.ratio() <= 1
+
+
+def test_norm_control_makes_two_kernels_smaller_alike():
+    two = wp.dynamics.DoubleHamiltonian(wp.Dense(4), "tanh")
+    stage = wp.Stage(two, wp.Verlet(), time=4.0, steps=4, bound="report")
+    for name in ("K1", "K2"):
+        stage.control.params[name].data *= 3
+    before = stage.ratio()
+    assert before > 2
+    assert wp.limit_norms(stage) == pytest.approx(before)
+    assert 1 - 2e-6 <= stage.ratio() <= 1
+
+
+def test_norm_control_sees_what_lies_between_nodes():
+    """K1 is large at one node, K2 at the other: their product is the largest between."""
+    eye = torch.eye(2)
+    weights = {
+        "K1": torch.stack([8 * eye, eye / 4]),
+        "b1": torch.zeros(2, 2),
+        "K2": torch.stack([eye / 4, 8 * eye]),
+        "b2": torch.zeros(2, 2),
+    }
+    control = wp.Control(weights, [0.0, 4.0])
+    two = wp.dynamics.DoubleHamiltonian(wp.Dense(2), "tanh")
+    stage = wp.Stage(two, wp.Verlet(), time=4.0, steps=4, control=control, bound="report")
+    before = stage.ratio()
+    assert before > 5
+    assert wp.limit_norms(stage) == pytest.approx(before)
+    assert 1 - 2e-6 <= stage.ratio() <= 1
+    half = stage.replace(steps=4).bfloat16()
+    half.control.params["K1"].data *= 10
+    wp.limit_norms(half)
 
 
 def test_norm_control_refuses_what_operators_of_zero_do_not_mend():

@@ -400,6 +400,83 @@ def test_a_network_on_a_finer_mesh_predicts_the_same_to_second_order():
     assert images_net().remesh((0.5, 1.0)).spacing == {"x_m": 2.0, "z_m": 2.0}
 
 
+def test_another_mesh_needs_no_spacing_and_reaches_networks_inside():
+    net = wp.Network(wp.Opening(1, 3, width=3), wp.Classify(3, 2)).double()
+    assert net.remesh([0.5, 0.5]).spacing == {}
+    inner = images_net()
+    outer = wp.Network(inner, wp.Readout(2, 1), spacing={"x_m": 8.0, "z_m": 8.0})
+    finer = outer.remesh([0.5, 1.0])
+    assert finer.spacing == {"x_m": 4.0, "z_m": 8.0}
+    assert finer.parts[0].spacing == {"x_m": 2.0, "z_m": 2.0}
+    assert inner.spacing == {"x_m": 4.0, "z_m": 2.0}
+    waves = wp.Network(wp.Opening(1, 2), wp.network.Wavelet(2))
+    with pytest.raises(StructureError, match="knows no other mesh"):
+        waves.remesh(0.5)
+
+
+def test_what_cannot_be_refined_is_said_before_anything_is_learned():
+    inputs, labels = section(32)
+    net = images_net(wp.Parabolic(wp.Conv(3), "tanh"))
+    for weight in net.parameters():
+        weight.data *= 3
+    net = net.replace(bound="report").replace(steps=200, bound="refuse")
+    with pytest.raises(StepError):
+        Continuation([(GaussNewton(), 1)] * 4, "space").fit(net, CrossEntropy(), inputs, labels)
+
+
+def test_batches_of_lines_are_refined_as_one_tensor_of_them():
+    inputs, labels = section(32)
+    inputs, labels = inputs[:, :, :1], Labels(labels.values[:, :1])
+    levels = [(Stochastic(rate=0.0, decay=0.0), 1)] * 2
+    runs = []
+    for source in ((inputs, labels), ([(inputs, labels)],)):
+        run = Continuation(levels, "space").fit(images_net(), CrossEntropy(), *source)
+        list(run)
+        runs.append(flat(run.net))
+    assert torch.equal(*runs)
+
+
+def test_a_level_that_has_ended_is_not_asked_for_one_more_step(tmp_path):
+    inputs, labels = problem()
+    levels = [(GaussNewton(tolerance=0.1), 30)] * 2
+
+    def begin():
+        return Continuation(levels).fit(small_net(), LOSS, inputs, labels, checkpoint=tmp_path / "c")
+
+    run = begin()
+    records = list(run)
+    assert len(records) < 60
+    again = begin()
+    assert list(again) == []
+    assert again.records == run.records
+    assert torch.equal(flat(again.net), flat(run.net))
+    assert again.stop == run.stop
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"inputs": "y", "labels": "values"},
+        {"inputs": "y", "labels": "few"},
+        {"inputs": "bare", "labels": None},
+        {"inputs": "y", "labels": "labels", "held_out": "y"},
+        {"inputs": "y", "labels": "labels", "held_out": "batches"},
+        {"inputs": "y", "labels": None},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("plan", [{"refine": "space"}, {"shares": (0.5, 1)}], ids=str)
+def test_a_sample_that_no_fit_could_take_is_refused_in_words(given, plan):
+    y, labels = section(32)
+    known = {"y": y, "labels": labels, "values": labels.values, "few": labels.take(slice(1)), None: None}
+    known |= {"bare": [y, y], "batches": [(y, labels)]}
+    told = {name: known[value] for name, value in given.items()}
+    way = Continuation([(Stochastic(), 1)] * 2, **plan)
+    with pytest.raises(UserError) as error:
+        way.fit(images_net(), CrossEntropy(), told.pop("inputs"), told.pop("labels"), **told)
+    four_lines(error)
+
+
 def test_a_finer_mesh_asks_for_shorter_steps_and_leaves_the_network_as_it_was():
     net = images_net(wp.Parabolic(wp.Conv(3), "tanh"))
     before = flat(net)
@@ -478,7 +555,7 @@ def test_a_continuation_sees_more_of_the_sample_from_level_to_level():
     works = [record.work for record in by_batch]
     assert works[1] == 10 * works[0]
     assert works[2] == 4 * works[1]
-    for wrong in ((0.5, 1), (0.0, 0.5, 1), (0.5, 1, 2)):
+    for wrong in ((0.5, 1), (0.0, 0.5, 1), (0.5, 1, 2), 0.5, ("a", 0.5, 1)):
         with pytest.raises(StructureError) as error:
             Continuation(levels, shares=wrong)
         four_lines(error)
@@ -489,7 +566,9 @@ def test_a_continuation_sees_more_of_the_sample_from_level_to_level():
 
 def test_a_continuation_refuses_words_it_does_not_know():
     levels = [(GaussNewton(), 1), (GaussNewton(), 1)]
-    for refine in ("depth", ("time", "space"), ()):
+    with pytest.raises(StructureError, match="a method and its epochs"):
+        Continuation([3, 4])
+    for refine in ("depth", ("time", "space"), (), None):
         with pytest.raises(StructureError) as error:
             Continuation(levels, refine)
         four_lines(error)

@@ -96,10 +96,11 @@ def test_each_axis_has_a_mesh_of_its_own():
     apart = Conv(1).remesh(Conv(1).remesh(kernel, (0.5, 1.0)), (1.0, 0.5))
     assert torch.allclose(apart, Conv(1).remesh(kernel, 0.5))
     assert torch.equal(Conv(2, width=1).remesh(random(2, 2, 1, 1), 0.5), random(2, 2, 1, 1))
-    for ratio in ((0.5,), 0.0, (1.0, float("inf"))):
+    for ratio in ((0.5,), 0.0, (1.0, float("inf")), "a", None):
         with pytest.raises(StructureError) as error:
             Conv(1).remesh(kernel, ratio)
         assert str(ratio) in four_lines(error)
+    assert torch.equal(Conv(1).remesh(kernel, np.float64(0.5)), Conv(1).remesh(kernel, 0.5))
 
 
 @pytest.mark.parametrize("entry", FAMILIES, ids=str)

@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ _FILES = {"train": [f"data_batch_{k}.bin" for k in range(1, 6)], "test": ["test_
 _SHAPE = (3, 32, 32)
 _RECORD = 1 + 3 * 32 * 32  # a class, then red, green and blue, row by row
 _CLASSES = 10
-Read = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+Read = tuple[NDArray[np.uint8], NDArray[Any]]
 
 
 def read_cifar10(
@@ -41,12 +42,12 @@ def read_cifar10(
                something else, or fewer images than asked for
     Reference: Krizhevsky, Learning multiple layers of features from tiny images, 2009
     """
-    if split not in _FILES:
+    if not isinstance(split, str) or split not in _FILES:
         raise ConfigError(
             "CIFAR-10 has no such split",
             given=f"split={split!r}",
             expected=" or ".join(_FILES),
-            way_out=f"write {close_match(split, list(_FILES)) or 'one of the two'}",
+            way_out=f"write {close_match(str(split), list(_FILES)) or 'one of the two'}",
         )
     check_count("read_cifar10", 1 if count is None else count)
     root = Path(folder)
@@ -55,10 +56,17 @@ def read_cifar10(
         _binary(published, count) if any(path.exists() for path in published) else _packed(root, split, count)
     )
     images, classes = read
-    if len(images) < (count or 1):
-        raise _another(root, f"{len(images)} images where {count or 1} are asked for")
-    if images.shape[1:] != _SHAPE or classes.shape != images.shape[:1] or classes.max() >= _CLASSES:
-        raise _another(root, f"images of shape {images.shape}, {len(classes)} classes up to {classes.max()}")
+    if min(len(images), len(classes)) < (count or 1):
+        raise _another(root, f"{min(len(images), len(classes))} images where {count or 1} are asked for")
+    known = classes.dtype.kind in "iu" and 0 <= classes.min() <= classes.max() < _CLASSES
+    if (
+        images.shape[1:] != _SHAPE
+        or images.dtype != np.uint8
+        or classes.shape != images.shape[:1]
+        or not known
+    ):
+        said = f"images of {images.dtype}, shape {images.shape}; {len(classes)} classes of {classes.dtype}"
+        raise _another(root, f"{said}, from {classes.min()} to {classes.max()}")
     return torch.from_numpy(images).float() / 255, Labels(torch.from_numpy(classes.astype(np.int64)))
 
 
@@ -90,10 +98,18 @@ def _packed(root: Path, split: str, count: int | None) -> Read:
                 classes = classes[: len(images)]
             else:
                 images, classes = file["test_images"][:count], file["test_labels"][:count]
-            return np.ascontiguousarray(images.transpose(0, 3, 1, 2)), classes.astype(np.uint8)
+            return np.ascontiguousarray(images.transpose(0, 3, 1, 2)), np.atleast_1d(classes)
     except OSError as e:
         raise _another(path, e.strerror or "it cannot be read") from e
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as e:
+    except (
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as e:
         raise _another(path, f"{type(e).__name__}: {e}".splitlines()[0]) from e
 
 

@@ -115,6 +115,10 @@ def _check(out: Path, recipe: str, earths: int, epochs: int, seed: int, continua
     wrong = [(f"--{name} {n}", f"at least {few}") for name, n, few in least if n < few]
     if recipe not in known:
         wrong.append((f"--recipe {recipe}", ", ".join(known)))
+    if continuation != "none" and recipe in ("unet", TEXTURE):
+        wrong.append(
+            (f"--continuation {continuation} --recipe {recipe}", "a recipe with steps: imex, residual")
+        )
     if continuation not in CONTINUATIONS:
         wrong.append((f"--continuation {continuation}", ", ".join(CONTINUATIONS)))
     for given, expected in wrong:

@@ -63,8 +63,10 @@ class ColumnDensity(Objective):
 
         The std is halved, not divided by sqrt 2 besides: picks beside one another share their noise. A cell
         is absent where all that is known in it is, and UNKNOWN where it is not agreed.
+
+        Shapes:    labels (batch, channel, *traces), as a network predicts (batch, channel, *traces, samples)
         """
-        values, known, std = labels.cells(1)
+        values, known, std = labels.cells(2)
         there = known & ~values.isnan()
         present, absent = there.any(-1), (known & values.isnan()).any(-1)
         count = there.sum(-1).clamp(min=1)

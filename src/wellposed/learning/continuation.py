@@ -10,8 +10,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from wellposed.errors import StructureError, check_name
-from wellposed.learning.batches import Batch, Source
+from wellposed.errors import ShapeError, StructureError, check_name
+from wellposed.learning.batches import Batch, Batches, Source, check_length
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
@@ -64,6 +64,14 @@ class Continuation:
                 expected="at least one pair (method, epochs)",
                 way_out="give a pair for each doubling of the steps, and one to begin with",
             )
+        for level in self.levels:
+            if not (isinstance(level, tuple) and len(level) == 2 and isinstance(level[0], Method)):
+                raise StructureError(
+                    "a level of a continuation is a method and its epochs",
+                    given=f"{level!r}",
+                    expected="a pair (method, epochs), such as (GaussNewton(), 20)",
+                    way_out="put the two into a tuple",
+                )
         words = self.refined
         for word in words:
             check_name("refine", word, REFINED)
@@ -74,12 +82,10 @@ class Continuation:
                 expected=f"one word, or {len(self.levels) - 1} of them",
                 way_out="leave one level fewer than there are words, and one more",
             )
-        if self.shares and (
-            len(self.shares) != len(self.levels) or not all(0 < share <= 1 for share in self.shares)
-        ):
+        if self.shares != () and not _are_shares(self.shares, len(self.levels)):
             raise StructureError(
                 "each level of a continuation sees a part of the sample",
-                given=f"{len(self.levels)} levels, shares={tuple(self.shares)}",
+                given=f"{len(self.levels)} levels, shares={self.shares!r}",
                 expected="one share a level, above 0 and at most 1",
                 way_out="give a share for each level, or none for the whole sample",
             )
@@ -87,8 +93,9 @@ class Continuation:
     @property
     def refined(self) -> tuple[str, ...]:
         """What is refined from each level to the next."""
-        words = (self.refine,) * (len(self.levels) - 1) if isinstance(self.refine, str) else self.refine
-        return tuple(words)
+        if isinstance(self.refine, Sequence) and not isinstance(self.refine, str):
+            return tuple(self.refine)
+        return (self.refine,) * (len(self.levels) - 1)
 
     def fit(
         self,
@@ -127,9 +134,13 @@ class Levels(Iterator[Record]):
         self.fits: list[Fit] = []
         self._levels, self._words = tuple(plan.levels), plan.refined
         self._objective, self._seed, self._checkpoint = objective, seed, checkpoint
+        _check(sample, held_out)
         shares = tuple(plan.shares) or (1.0,) * len(self._levels)
         levels = _by_level(sample, self._words, objective)
         self._samples = [_part(*one, share, seed) for one, share in zip(levels, shares, strict=True)]
+        ahead = net
+        for level in range(1, len(self._levels)):  # what cannot be refined is said before anything is learned
+            ahead = self._refined(ahead, level)
         self._held_out: list[Batch | None] = [None] * len(self._levels)
         if held_out is not None:
             self._held_out = [cast("Batch", level) for level in _by_level(held_out, self._words, objective)]
@@ -143,7 +154,7 @@ class Levels(Iterator[Record]):
             except StopIteration:
                 if len(self.fits) == len(self._levels):
                     raise
-                self._refine()
+                self.net = self._refined(self.net, len(self.fits))
                 self._begin()
             else:
                 self.records.append(replace(record, epoch=len(self.records)))
@@ -164,15 +175,17 @@ class Levels(Iterator[Record]):
         """Work units of all epochs."""
         return sum(record.work for record in self.records)
 
-    def _refine(self) -> None:
-        """Take the network of the next level."""
-        word = self._words[len(self.fits) - 1]
+    def _refined(self, net: Network, level: int) -> Network:
+        """Return the network of a level from that of the one before."""
+        word = self._words[level - 1]
         if word != "space":
-            self.net = self.net.refine()
+            net = net.refine()
         if word != "time":
-            fine = self._samples[len(self.fits)][0]
+            fine = self._samples[level][0]
+            fine = fine if isinstance(fine, Tensor) or callable(fine) else fine[0][0]
             axes = fine.shape[2:] if isinstance(fine, Tensor) else ()
-            self.net = self.net.remesh([0.5 if n > 1 else 1.0 for n in axes] or 0.5)
+            net = net.remesh([0.5 if n > 1 else 1.0 for n in axes] or 0.5)
+        return net
 
     def _begin(self) -> None:
         """Begin the next level; what was done of it before an interruption is taken from its checkpoint."""
@@ -189,6 +202,23 @@ class Levels(Iterator[Record]):
         )
         self.fits.append(fit)
         self.records += [replace(record, epoch=len(self.records) + k) for k, record in enumerate(fit.records)]
+
+
+def _check(sample: Sample, held_out: Batch | None) -> None:
+    """Raise ShapeError for a sample that no fit could take, before it is coarsened or divided."""
+    source, labels = sample
+    Batches(source, labels, 1, 0)
+    pairs = [] if isinstance(source, Tensor) or callable(source) else list(source)
+    pairs += [] if held_out is None else [held_out]
+    for pair in pairs:
+        if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], Tensor)):
+            raise ShapeError(
+                "examples come with their labels",
+                given=f"a {type(pair).__name__}",
+                expected="(inputs, labels), a tensor and Labels",
+                way_out="put the two into a tuple",
+            )
+        check_length(*pair)
 
 
 def _by_level(sample: Sample, words: Sequence[str], objective: Objective) -> list[Sample]:
@@ -229,5 +259,13 @@ def _part(source: Source, labels: Labels | None, share: float, seed: int) -> Sam
     order = torch.randperm(len(source), generator=generator(seed, "shares"))
     chosen = order[: max(1, round(share * len(source)))].sort().values
     if isinstance(source, Tensor):
-        return source[chosen.to(source.device)], labels and labels.take(chosen.to(labels.values.device))
+        part = None if labels is None else labels.take(chosen.to(labels.values.device))
+        return source[chosen.to(source.device)], part
     return [source[int(k)] for k in chosen], labels
+
+
+def _are_shares(shares: object, count: int) -> bool:
+    """Whether these are so many numbers above zero and at most one."""
+    if not isinstance(shares, Sequence) or len(shares) != count:
+        return False
+    return all(isinstance(share, int | float) and 0 < share <= 1 for share in shares)

@@ -52,6 +52,8 @@ class CrossEntropy(Objective):
     def coarser(self, labels: Labels) -> Labels:
         """Return the class on which all that is known in a cell agrees; where it does not, UNKNOWN."""
         values, known, _ = labels.cells(1)
+        if not values.numel():
+            return Labels(values[..., 0], known[..., 0])
         highest = torch.where(known, values, values.min()).amax(-1)
         lowest = torch.where(known, values, values.max()).amin(-1)
         agreed = known.any(-1) & (highest == lowest)

@@ -110,7 +110,8 @@ def _cells(part: Tensor, first: int) -> Tensor:
         odd = part.shape[axis] % 2
         if odd:  # zero is False where this is `known`
             part = torch.cat([part, torch.zeros_like(part.narrow(axis, 0, 1))], axis)
-        pairs = part.reshape(*part.shape[:axis], -1, 2, *part.shape[axis + 1 :]).movedim(axis + 1, -1)
+        shape = (*part.shape[:axis], part.shape[axis] // 2, 2, *part.shape[axis + 1 :])
+        pairs = part.reshape(shape).movedim(axis + 1, -1)
         part = pairs.flatten(-2)
     return part
 

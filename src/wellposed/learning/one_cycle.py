@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import cos, isfinite, pi
+from typing import Any
 
 from wellposed.errors import ConfigError
 
@@ -17,6 +18,7 @@ class OneCycle:
 
     def __post_init__(self) -> None:
         check_size("peak", self.peak)
+        check_size("epochs", self.epochs)
         if self.epochs < 1:
             raise ConfigError(
                 "a rate rises and falls over at least one epoch",
@@ -33,9 +35,9 @@ class OneCycle:
         return self.peak * (1 + cos(pi * min(1.0, (epoch - rise) / (self.epochs - rise)))) / 2
 
 
-def check_size(name: str, size: float) -> None:
+def check_size(name: str, size: Any) -> None:
     """Raise ConfigError unless a rate, or what is like one, is a number that is not negative."""
-    if not (isfinite(size) and size >= 0):
+    if not (isinstance(size, int | float) and isfinite(size) and size >= 0):
         raise ConfigError(
             f"nothing is learned with this {name}",
             given=f"{name}={size}",

@@ -212,7 +212,9 @@ class Fit(Iterator[Record], ABC):
             return
         parts = {"net": self.net.state_dict(), "best": self.best.weights, "optimizer": self._tensors()}
         tensors = {f"{part}/{name}": tensor for part, held in parts.items() for name, tensor in held.items()}
-        facts = {"settings": self._settings, "records": [asdict(record) for record in self.records]}
+        # A method that has ended is not to be asked for one more step; an epoch more may be asked for.
+        records = [asdict(record) for record in self.records]
+        facts = {"settings": self._settings, "records": records, "stop": self.stop}
         write_checkpoint(self._checkpoint, tensors, {**facts, "best": self.best.record.epoch})
 
     def _resume(self) -> None:
@@ -230,6 +232,7 @@ class Fit(Iterator[Record], ABC):
         self._remember(parts["optimizer"])
         self.records = [Record(**record) for record in facts["records"]]
         self.best = Best(self.records[facts["best"]], parts["best"])
+        self.stop = facts.get("stop")
 
 
 def finite(name: str, number: Tensor) -> float:

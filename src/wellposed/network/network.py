@@ -20,6 +20,7 @@ from wellposed.network.part import Part, seeded
 from wellposed.network.rebuild import rebuilt
 from wellposed.network.run import Run, flow, marches, runs, trajectory
 from wellposed.network.stage import Stage
+from wellposed.network.wavelet import Wavelet
 from wellposed.operators import Dense
 from wellposed.operators.family import per_axis
 
@@ -106,7 +107,9 @@ class Network(Part):
         """Return the network of the same equations on a mesh whose samples lie `ratio` times as far apart.
 
         Kernels keep their mass and derivatives, at every resolution inside it; weights are its own. With
-        ratio=0.5 what was learned on every second sample goes on at all of them.
+        ratio=0.5 what was learned on every second sample goes on at all of them. First derivatives double
+        there, second ones grow fourfold: explicit steps that claim a bound are refused beyond it, others
+        (`Residual`, the reaction of `Reaction`) may grow without a word.
 
         Shapes:    ratio one number, or one an axis of space
         Raises:    StepError where a step is too long there: `refine` first, or take bound="report";
@@ -119,8 +122,11 @@ class Network(Part):
         for module in net.modules():
             if id(module) not in stages:
                 _remesh(module, ratio, kernels)
-        ratios = dict(zip(net.spacing, per_axis("Network", ratio, len(net.spacing)), strict=True))
-        net.spacing = {axis: ratios[axis] * apart for axis, apart in net.spacing.items()}
+        for module in net.modules():
+            if isinstance(module, Network) and module.spacing:
+                ratios = per_axis("Network", ratio, len(module.spacing))
+                apart = zip(module.spacing.items(), ratios, strict=True)
+                module.spacing = {axis: r * spacing for (axis, spacing), r in apart}
         return _checked(net)
 
     def arguments(self) -> dict[str, Any]:
@@ -151,10 +157,12 @@ def _remesh(module: nn.Module, ratio: float | Sequence[float], done: set[int]) -
             return
         done.add(id(module.kernel))
         module.kernel.data = module.family.remesh(module.kernel.detach(), ratio)
-    elif list(module.parameters(recurse=False)) and not isinstance(module, nn.BatchNorm1d):
+    elif isinstance(module, Wavelet) or (
+        list(module.parameters(recurse=False)) and not isinstance(module, nn.BatchNorm1d)
+    ):
         raise StructureError(
             f"{type(module).__name__} knows no other mesh",
-            given=f"{type(module).__name__}, which holds weights of its own",
+            given=f"{type(module).__name__}, whose weights or channels mean something on this mesh alone",
             expected="weights in stages, or in maps such as those of Opening",
             way_out="stay on this mesh, or hold its kernels in an Opening",
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import inf, log
+from collections.abc import Callable, Mapping
+from functools import partial
+from math import exp, inf, log
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +14,16 @@ from wellposed.errors import StepError
 from wellposed.network.stage import Stage
 
 _TRIES, _CLOSE = 30, 1e-6  # of a factor, and how near the quotient comes to one from below
+_FLAT = 0.01  # the least power with which a quotient is taken to grow
 
 
 @torch.no_grad()
 def limit_norms(net: nn.Module) -> float | None:
-    """K <- s K at every node of every control, s <= 1 the largest with which the step keeps its bound.
+    """K <- s K at every node of every control, s <= 1, so that steps keep their bound from close below.
 
-    The longest step that sees a node counts. Biases and scales stay, so that what the operators say keeps
-    its sign and its pattern. Returns the largest quotient of a step and its bound as it was before; None
-    where no stage claims stability, and then nothing is changed.
+    The longest step that sees a node counts, then what lies between nodes. Biases and scales stay, so that
+    what the operators say keeps its sign and its pattern. Returns the largest quotient of a step and its
+    bound as it was before; None where no stage claims stability, and then nothing is changed.
 
     Raises:    StepError when a step lies beyond its bound with operators of zero, by its damping alone, or
                when no step is stable whatever the operators are
@@ -36,23 +38,49 @@ def limit_norms(net: nn.Module) -> float | None:
 
 def _limit(stage: Stage) -> float | None:
     """Make the operators of one stage smaller; return the largest quotient before."""
-    control, largest = stage.control, 0.0
+    control = stage.control
+    between = not set(stage.discrete.times) <= set(control.nodes.tolist())
+    largest = (stage.ratio() or 0.0) if between else 0.0
     for node, h in enumerate(_longest(stage)):
         theta = {name: value[node] for name, value in control.params.items()}
         check_finite(theta)
-        ratio = _ratio(stage, theta, h, 1.0)
+        quotient = partial(_ratio, stage, theta, h)
+        ratio = quotient(1.0)
         if ratio is None:
             return None
         largest = max(largest, ratio)
         if ratio > 1:
-            for value in _operators(theta).values():
-                value *= _factor(stage, theta, h)
+            _scale(theta, _factor(stage, quotient, h))
+    if between and (stage.ratio() or 0.0) > 1:
+        # K1 of the one node meets K2 of the next: all become smaller together.
+        before = {name: value.clone() for name, value in control.params.items()}
+
+        def together(factor: float) -> float | None:
+            for name, value in control.params.items():
+                value.copy_(before[name] * (factor if value.ndim > 2 else 1.0))
+            return stage.ratio()
+
+        try:
+            factor = _factor(stage, together, max(stage.spans))
+        except StepError:
+            together(1.0)
+            raise
+        together(factor)
     return largest
 
 
-def _factor(stage: Stage, theta: Mapping[str, Tensor], h: float) -> float:
-    """Return the largest factor with which the step keeps its bound, from below."""
-    if (_ratio(stage, theta, h, 0.0) or 0.0) > 1:
+def _scale(theta: Mapping[str, Tensor], factor: float) -> None:
+    for value in _operators(theta).values():
+        value *= factor
+
+
+def _factor(stage: Stage, asked: Callable[[float], float | None], h: float) -> float:
+    """Return the largest factor with which a quotient of step and bound is at most one, from below."""
+
+    def quotient(factor: float) -> float:
+        return asked(factor) or 0.0
+
+    if quotient(0.0) > 1:
         raise StepError(
             f"a step of {type(stage.integrator).__name__} lies beyond its bound with operators of zero",
             given=f"h = {h:.4g} with {stage.dynamics}",
@@ -60,16 +88,19 @@ def _factor(stage: Stage, theta: Mapping[str, Tensor], h: float) -> float:
             way_out=f"take more than {len(stage.spans)} steps, or less damping",
         )
     # The quotient goes with a power of the factor, but for damping: a straight line through logarithms.
-    low, high, power, at = 0.0, 1.0, 2.0, (1.0, _ratio(stage, theta, h, 1.0) or 0.0)
+    low, high, power, at = 0.0, 1.0, 2.0, (1.0, quotient(1.0))
     for _ in range(_TRIES):
-        guess = at[0] * (at[1] / (1 - _CLOSE / 2)) ** (-1 / power) if 0 < at[1] < inf else 0.0
-        factor = guess if low < guess < high else (low + high) / 2
-        quotient = _ratio(stage, theta, h, factor) or 0.0
-        if 0 < quotient < inf and 0 < at[1] < inf and factor != at[0]:
-            power = max((log(quotient) - log(at[1])) / (log(factor) - log(at[0])), _CLOSE)
-        low, high = (factor, high) if quotient <= 1 else (low, factor)
-        at = factor, quotient
-        if 1 - _CLOSE <= quotient <= 1:
+        factor = (low + high) / 2
+        if 0 < at[1] < inf:
+            guess = log(at[0]) - log(at[1] / (1 - _CLOSE / 2)) / power
+            if (low == 0 or log(low) < guess) and guess < log(high):
+                factor = exp(guess)
+        found = quotient(factor)
+        if 0 < found < inf and 0 < at[1] < inf and factor != at[0]:
+            power = max((log(found) - log(at[1])) / (log(factor) - log(at[0])), _FLAT)
+        low, high = (factor, high) if found <= 1 else (low, factor)
+        at = factor, found
+        if 1 - _CLOSE <= found <= 1:
             break
     if not low:
         stage.check_bound()

@@ -67,7 +67,10 @@ def per_axis(name: str, ratio: float | Sequence[float], dims: int) -> tuple[floa
 
     Raises:    StructureError unless there is one an axis, each positive
     """
-    ratios = (float(ratio),) * dims if isinstance(ratio, int | float) else tuple(float(r) for r in ratio)
+    try:
+        ratios = tuple(float(r) for r in ratio) if isinstance(ratio, Sequence) else (float(ratio),) * dims
+    except (TypeError, ValueError):
+        ratios = ()
     if len(ratios) != dims or not all(0 < r < inf for r in ratios):
         raise StructureError(
             f"this is no other mesh for the operators of {name}",

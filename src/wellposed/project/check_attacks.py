@@ -31,25 +31,29 @@ def under_attack(net: Network, y: Tensor) -> dict[str, Any]:
     """Return which share of the predicted classes stays where each sample moves by a tenth of their std.
 
     As it predicts without an attack counts as right, so that it is asked of stability and not of truth. An
-    attack is transferred from the same equation in half the steps: what fools only one of the two is an
+    attack is transferred from the same equation in twice the steps: what fools only one of the two is an
     error of its discretisation. `refused` says why where there is nothing to attack.
     """
     last = list(net.parts)[-1]
     if not isinstance(last, Classify):
         return {"refused": f"the network ends with {type(last).__name__}, which tells no classes apart"}
     y = y[:EXAMPLES]
-    radius = SHARE * float(y.std())
+    radius = SHARE * float(y.std(correction=0))
     with still(net), torch.no_grad():
-        truth = Labels(net(y).argmax(1))
-    by = ProjectedGradient(radius, steps=STEPS, restarts=RESTARTS)
-    attacks: dict[str, Attack] = {
-        "FGSM": FGSM(radius),
-        "projected gradient": by,
-        "square": SquareAttack(radius, queries=QUERIES),
-    }
+        logits = net(y)
+    if radius == 0:
+        return {"refused": "the input is one number everywhere, so that nothing says how far to move it"}
+    if bool((logits == logits[:, :1]).all()):
+        return {"refused": "all classes are equal to it, as before any training"}
     try:
-        attacks["transfer"] = TransferAttack(by, net.replace(bound="report").refine().eval())
-        found = robustness(net, y, truth, attacks)
+        by = ProjectedGradient(radius, steps=STEPS, restarts=RESTARTS)
+        attacks: dict[str, Attack] = {
+            "FGSM": FGSM(radius),
+            "projected gradient": by,
+            "square": SquareAttack(radius, queries=QUERIES),
+            "transfer": TransferAttack(by, net.replace(bound="report").refine().eval()),
+        }
+        found = robustness(net, y, Labels(logits.argmax(1)), attacks)
     except UserError as e:
         return {"refused": f"{e.wrong}: {e.given}"}
     kept = {name: found.accuracy[name] for name in attacks}
