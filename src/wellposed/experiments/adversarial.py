@@ -27,9 +27,9 @@ from wellposed.network.part import seeded, still
 from wellposed.operators import Conv, Stencil
 from wellposed.stability import FGSM, Attack, ProjectedGradient, SquareAttack, TransferAttack
 
-# One convolution a step, one activation, no norm inside: nothing but the equation differs. A norm would
-# take from the parabolic and the Hamiltonian network what is known of their stability. Zeros beyond the
-# edge, as published networks have them.
+# One convolution a step, one activation, no norm inside: the equation differs, and with it that operators
+# of the parabolic and the Hamiltonian network are kept within the bound of their steps, where they reach it.
+# A norm would take from the two what is known of their stability. Zeros beyond the edge, as published.
 KINDS: Mapping[str, tuple[Callable[[Conv], Dynamics], Integrator]] = {
     "residual": (lambda K: SingleResidual(K, "tanh"), Euler()),
     "parabolic": (lambda K: Parabolic(K, "tanh"), Euler()),
@@ -151,7 +151,8 @@ class _Work:
     def seen(self, seed: int, other: int) -> Seen:
         """Return what each network gets right under each attack, and how it was trained.
 
-        Transferred are images that fool the residual network of another seed, the same for all networks.
+        Transferred are images that fool the network of the same kind of another seed, and those that fool
+        the residual one of it, whose gradient is a plain one: an image has to survive both.
         """
         trained = {kind: self.trained(kind, seed) for kind in KINDS}
         mark = min(max(value["chosen by"]) for value in trained.values())
@@ -160,15 +161,22 @@ class _Work:
             epoch = next(k for k, share in enumerate(value["chosen by"], 1) if share >= mark)
             nets[kind] = self.at(kind, seed, epoch)
             seen[kind] = {**value, "epoch": epoch, "mark": mark}
-        self.trained("residual", other)
-        source = self.at("residual", other, self.size.epochs)
+        for kind in KINDS:
+            self.trained(kind, other)
         for kind, net in nets.items():
             attacked = partial(self.attacked, net)
             seen[kind]["right"] = self.setting.piece(f"{_name(kind, seed)}, attacks", attacked)
         for radius in (MAIN, FAR):
-            name = f"transfer, seed {seed}, {radius:g} of 255"
-            moved = self.setting.piece(name, partial(self.transferred, nets, source, radius))
-            for kind, right in moved.items():
+            survived: dict[str, list[bool]] = {}
+            for kind in KINDS:
+                source = self.at(kind, other, self.size.epochs)
+                fooled = nets if kind == "residual" else {kind: nets[kind]}
+                name = f"transfer from {kind}, seed {seed}, {radius:g} of 255"
+                moved = self.setting.piece(name, partial(self.transferred, fooled, source, radius))
+                for name, right in moved.items():
+                    before = survived.get(name, right)
+                    survived[name] = [a and b for a, b in zip(before, right, strict=True)]
+            for kind, right in survived.items():
                 seen[kind]["right"][f"transfer {radius:g}"] = right
         return seen
 

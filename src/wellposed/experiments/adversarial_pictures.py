@@ -117,6 +117,8 @@ def measures(found: Found) -> dict[str, float | list[float]]:
                 said[f"{kind}.most {radius:g}"] = found_gain.most
     clean = [[_clean(seen[kind]) for kind in kinds] for seen in found.values()]
     said["clean"] = [min(each) for each in clean]
+    epochs = [[seen[kind]["epoch"] for kind in kinds] for seen in found.values()]
+    said["apart"] = max(max(each) - min(each) for each in epochs)
     said["spread"] = max(max(each) - min(each) for each in clean)
     said["far"] = max(kept(seen[kind], WORST, FAR) for seen in found.values() for kind in kinds)
     return said
