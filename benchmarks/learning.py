@@ -73,6 +73,7 @@ class Case(NamedTuple):
     steps: int
     budget: int
     batch: int
+    enough: float = 0.5
 
 
 def toy(it: Toy, seed: int) -> Given:
@@ -126,7 +127,7 @@ def main() -> None:
         path_of(side, CASES["peaks"], trials(side)[0], TUNING, mark=inf)
     found = {}
     for name in given.problems:
-        case = CASES[name]
+        case = CASES[name]._replace(enough=given.enough)
         if given.quick:
             case = case._replace(steps=4, budget=60)
         size = (1.0, 1, SEEDS[:1]) if given.quick else (given.enough, len(trials(SIDES[0])), SEEDS)
@@ -206,7 +207,8 @@ def plan(side: str, case: Case, trial: Trial) -> wp.Continuation:
     if side == "Adam":
         peak, kind = trial
         epochs = case.budget // 3  # an epoch of gradients is three passes
-        rate = wp.OneCycle(peak, epochs) if kind == "falling" else peak
+        # A rate that falls has fallen where the mark is set.
+        rate = wp.OneCycle(peak, max(1, round(case.enough * epochs))) if kind == "falling" else peak
         return wp.Continuation([(Stochastic(rate=rate, batch=case.batch, decay=0.0), epochs)])
     levels, part = trial
     method = wp.GaussNewton(tolerance=0.0, products=PRODUCTS, share=SHARE / part)

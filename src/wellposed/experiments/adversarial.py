@@ -27,9 +27,8 @@ from wellposed.network.part import seeded, still
 from wellposed.operators import Conv, Stencil
 from wellposed.stability import FGSM, Attack, ProjectedGradient, SquareAttack, TransferAttack
 
-# One convolution a step, one activation, no norm inside: the equation differs, and with it that operators
-# of the parabolic and the Hamiltonian network are kept within the bound of their steps, where they reach it.
-# A norm would take from the two what is known of their stability. Zeros beyond the edge, as published.
+# One convolution a step, no norm inside, which would take from two of them what is known of their stability:
+# the equation differs, and that operators of those two are kept within the bound of their steps.
 KINDS: Mapping[str, tuple[Callable[[Conv], Dynamics], Integrator]] = {
     "residual": (lambda K: SingleResidual(K, "tanh"), Euler()),
     "parabolic": (lambda K: Parabolic(K, "tanh"), Euler()),
