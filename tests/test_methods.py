@@ -574,6 +574,35 @@ def test_a_continuation_refuses_words_it_does_not_know():
         four_lines(error)
 
 
+class Squared(torch.autograd.Function):
+    """Written by a user, with a derivative backward alone."""
+
+    @staticmethod
+    def forward(ctx, y):
+        ctx.save_for_backward(y)
+        return y * y
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * ctx.saved_tensors[0] * g
+
+
+def test_a_part_without_a_forward_derivative_is_said_and_the_weights_stay():
+    class Square(wp.Readout):
+        def forward(self, y):
+            return super().forward(Squared.apply(y))
+
+    inputs, labels = problem()
+    net = wp.Network(*small_net().parts[:-1], Square(3, 3), wp.Classify(3, 3)).double()
+    before = flat(net)
+    for method in (GaussNewton(), GaussNewton(project_head=True)):
+        with pytest.raises(StructureError) as error:
+            list(method.fit(net, LOSS, inputs, labels, epochs=1))
+        assert "no derivative forward" in four_lines(error)
+        assert torch.equal(flat(net), before)
+    assert len(list(LBFGS().fit(net, LOSS, inputs, labels, epochs=1))) == 1
+
+
 def test_a_sample_is_drawn_once_by_its_seed():
     def source(seed):
         inputs = random(5, 2, seed=seed % 1000)

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from wellposed.backward import Backprop
+from wellposed.errors import StructureError
 from wellposed.network.part import still
 from wellposed.network.rebuild import rebuilt
 
 forward: Any = torch.autograd.forward_ad  # which is not typed
+_NO_FORWARD = ("forward mode AD", "forward AD", "jvp")  # of what torch says where it cannot
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +30,7 @@ class Jacobian:
     Taken at the weights that the network has when it is first applied.
 
     Shapes:    v {name: like the weight}, or like y; w like net(y); J' w like v
+    Raises:    StructureError where a part of one's own has no forward derivative
     Cost:      two passes for J v; a forward pass once, and a backward pass for each J' w
     """
 
@@ -37,6 +40,19 @@ class Jacobian:
 
     def __matmul__(self, v: Any) -> Tensor:
         """J v."""
+        try:
+            return self._pushed(v)
+        except (NotImplementedError, RuntimeError) as error:
+            if not any(words in str(error) for words in _NO_FORWARD):
+                raise
+            raise StructureError(
+                "a part of this network has no derivative forward, which products with its Jacobian take",
+                given=str(error).splitlines()[0],
+                expected="parts made of what torch differentiates forward, stages among them",
+                way_out="write its `jvp`, or learn by LBFGS or Stochastic, which need none",
+            ) from error
+
+    def _pushed(self, v: Any) -> Tensor:
         at = self._at
         # Not torch.func.jvp, which does the same at twice the cost.
         with torch.no_grad(), forward.dual_level(), still(self.net):
