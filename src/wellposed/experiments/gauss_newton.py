@@ -17,7 +17,7 @@ from torch import Tensor
 from wellposed.control import Control
 from wellposed.dynamics import Dynamics, Extent, FirstOrder, Hamiltonian, Theta
 from wellposed.dynamics.activation import activate
-from wellposed.errors import StepError
+from wellposed.errors import UserError
 from wellposed.experiments.pictures import COLOURS
 from wellposed.experiments.problems import PROBLEMS, Make, Problem
 from wellposed.experiments.setting import Outcome, Rows, Setting
@@ -137,7 +137,8 @@ def _fit(make: Callable[[], Problem], newton: Newton, method: str, given: float,
     """Return validation loss, work and seconds so far, until the budget is spent, or the time.
 
     First-order methods run in single precision, the others in double. Validation costs neither work nor
-    seconds. Lost numbers, or no step that helps, are an end: what was reached counts.
+    seconds. Lost numbers, no step that helps, or a head without best weights, are an end: what was reached
+    counts.
     """
     problem = make()
     net, (y, labels), (new, truth) = problem.net, problem.sample, problem.new
@@ -160,7 +161,7 @@ def _fit(make: Callable[[], Problem], newton: Newton, method: str, given: float,
                 path["new"].append(loss)
                 if path["work"][-1] >= path["budget"] or (method == "varpro" and seconds > SECONDS):
                     break
-        except StepError:
+        except UserError:  # of a step, or of a head that has no best weights
             pass
     return path
 

@@ -149,7 +149,7 @@ class HeadProblem:
                 return matrix
             matrix = moved
             value, gradient = self.slope(matrix)
-        raise self._none("its weights grow without end")
+        raise self._none(f"in {NEWTON_STEPS} steps they are not there, and may grow without end")
 
     def factor(self, matrix: Tensor) -> Tensor:
         """Return the Cholesky factor of H.
