@@ -137,8 +137,7 @@ def _fit(make: Callable[[], Problem], newton: Newton, method: str, given: float,
     """Return validation loss, work and seconds so far, until the budget is spent, or the time.
 
     First-order methods run in single precision, the others in double. Validation costs neither work nor
-    seconds. Lost numbers, no step that helps, or a head without best weights, are an end: what was reached
-    counts.
+    seconds. Lost numbers, no step that helps, no best head, are an end: what was reached counts.
     """
     problem = make()
     net, (y, labels), (new, truth) = problem.net, problem.sample, problem.new
