@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wellposed.data.arrays import arrays
 from wellposed.data.draw import check_count
 from wellposed.errors import ConfigError, FileError, close_match
 from wellposed.learning import Labels
@@ -90,27 +89,14 @@ def _binary(paths: list[Path], count: int | None) -> Read:
 def _packed(root: Path, split: str, count: int | None) -> Read:
     """Return JPEG files unpacked, to train with, or photographs without loss, to judge by."""
     path = root / ("cifar10_train_jpeg.npz" if split == "train" else "cifar10_lossless_part.npz")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if split == "train":
-                offsets, classes = file["offsets"][: None if count is None else count + 1], file["labels"]
-                images = _unpacked(file["blob"], offsets)
-                classes = classes[: len(images)]
-            else:
-                images, classes = file["test_images"][:count], file["test_labels"][:count]
-            return np.ascontiguousarray(images.transpose(0, 3, 1, 2)), np.atleast_1d(classes)
-    except OSError as e:
-        raise _another(path, e.strerror or "it cannot be read") from e
-    except (
-        LookupError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as e:
-        raise _another(path, f"{type(e).__name__}: {e}".splitlines()[0]) from e
+    with arrays(path, _another) as file:
+        if split == "train":
+            offsets, classes = file["offsets"][: None if count is None else count + 1], file["labels"]
+            images = _unpacked(file["blob"], offsets)
+            classes = classes[: len(images)]
+        else:
+            images, classes = file["test_images"][:count], file["test_labels"][:count]
+        return np.ascontiguousarray(images.transpose(0, 3, 1, 2)), np.atleast_1d(classes)
 
 
 def _unpacked(blob: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from math import cos, pi, sin
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from wellposed.data.arrays import arrays
 from wellposed.data.draw import check_count
 from wellposed.errors import ConfigError, FileError, close_match
 from wellposed.learning import Labels, generator
@@ -77,7 +75,8 @@ def read_qtips(folder: str | Path, *, split: str = "train") -> tuple[Tensor, Lab
             way_out=f"write {close_match(split, _SPLITS) or 'one of the two'}",
         )
     path = Path(folder) / f"qtips_{split}.npz"
-    images, labels = _arrays(path)
+    with arrays(path, _another) as file:
+        images, labels = file["images"], file["labels"]
     if images.ndim != 3 or images.shape != labels.shape or not len(images):
         raise _another(path, f"images of shape {images.shape}, labels of shape {labels.shape}")
     for name, array, top in (("images", images, 255), ("labels", labels, 3)):
@@ -104,16 +103,6 @@ def _stick(size: int, kind: int, length: int, width: int, angle: float) -> Tenso
 def _scaled(grey: Tensor) -> Tensor:
     """Return images with the background at zero, as a network learns them quickest."""
     return 3 * (grey[:, None].float() - _BACKGROUND) / _BACKGROUND
-
-
-def _arrays(path: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return file["images"], file["labels"]
-    except OSError as e:
-        raise _another(path, e.strerror or "it cannot be read") from e
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as e:
-        raise _another(path, f"{type(e).__name__}: {e}".splitlines()[0]) from e
 
 
 def _another(path: Path, found: str) -> FileError:

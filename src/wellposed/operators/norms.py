@@ -42,7 +42,7 @@ def correlation_norm(
     if not mixed or inside == 0.0:
         return inside
     inputs = kernel.shape[0 if depthwise else 1]
-    edges = (lanczos_norm(build(kernel), (inputs, *space), kernel) for space in _small_spaces(kernel))
+    edges = (norm_on(build(kernel), (inputs, *space), kernel) for space in _small_spaces(kernel))
     return min(inside * sqrt(2) ** mixed, max(inside, *edges))
 
 
@@ -61,7 +61,7 @@ def skew_norm(kernel: Tensor, boundary: str, depthwise: bool, build: Callable[[T
     if boundary == "reflecting":
         K = build(kernel)
         shapes = ((kernel.shape[0], *space) for space in _small_spaces(kernel))
-        bound = max(bound, *(lanczos_norm(K - K.T, shape, kernel) for shape in shapes))
+        bound = max(bound, *(norm_on(K - K.T, shape, kernel) for shape in shapes))
     if bound <= 2 * symbol_norm(kernel, depthwise):  # which is never above 2 |K| as it is bounded here
         return bound
     return min(bound, 2 * correlation_norm(kernel, boundary, depthwise, build))
@@ -84,7 +84,7 @@ def symbol_norm(kernel: Tensor, depthwise: bool) -> float:
     return rise * float(torch.linalg.matrix_norm(matrices, 2).max())
 
 
-def lanczos_norm(K: Operator, shape: tuple[int, ...], like: Tensor) -> float:
+def norm_on(K: Operator, shape: tuple[int, ...], like: Tensor) -> float:
     """Return an upper bound of |K| on features of this shape, right but for a chance of one in a million.
 
     After k steps from a random start the largest Ritz value lies below the largest eigenvalue by more
