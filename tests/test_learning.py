@@ -195,7 +195,7 @@ def test_only_known_places_are_worked_on():
 
 
 def test_objectives_add_and_scale():
-    (F, net, inputs, labels), (G, *_) = CrossEntropy.examples()
+    (F, net, inputs, labels), (G, *_), *_ = CrossEntropy.examples()
     prediction = net(inputs).detach()
     both = 2 * F + G * 0.5 + 3.0 * (F + G)
     values = [objective.value(net, prediction, labels) for objective in (F, G, both)]
@@ -368,10 +368,11 @@ def test_twins_fail(law, fault):
         law(Twin(fault), *context)
 
 
-def test_the_hessian_of_the_column_density_itself_is_no_curvature():
-    objective, net, inputs, labels = ColumnDensity.examples()[0]
+@pytest.mark.parametrize("example", [ColumnDensity.examples()[0], CrossEntropy.examples()[2]], ids=str)
+def test_the_hessian_itself_is_no_curvature_where_labels_are_not_sure(example):
+    objective, net, inputs, labels = example
 
-    class Own(ColumnDensity):
+    class Own(type(objective)):
         def curvature(self, prediction, labels, v):
             prediction = prediction.detach().requires_grad_()
             value = objective.value(net, prediction, labels)
@@ -379,7 +380,57 @@ def test_the_hessian_of_the_column_density_itself_is_no_curvature():
             return torch.autograd.grad(slope, prediction, v)[0]
 
     with pytest.raises(LawError, match="least eigenvalue of B is -"):
-        laws.curvature(Own(), net, inputs, labels)
+        laws.curvature(Own(**vars(objective)), net, inputs, labels)
+
+
+def test_a_confusion_finds_the_truth_behind_wrong_labels():
+    truth = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
+    confusion = torch.tensor([[0.8, 0.2, 0.0], [0.1, 0.7, 0.2], [0.3, 0.1, 0.6]], dtype=torch.float64)
+    counts = (1000 * truth @ confusion).round().long()
+    labels = torch.arange(3).repeat_interleave(counts)
+
+    def found(objective):
+        logits = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
+        search = torch.optim.LBFGS([logits], max_iter=100, line_search_fn="strong_wolfe")
+
+        def closure():
+            search.zero_grad()
+            value = objective.value(nn.Identity(), logits.expand(len(labels), 3), Labels(labels))
+            value.backward()
+            return value
+
+        search.step(closure)
+        return torch.softmax(logits[0].detach(), 0)
+
+    assert torch.allclose(found(CrossEntropy(confusion=confusion)), truth, atol=1e-3)
+    assert torch.allclose(found(CrossEntropy()), truth @ confusion, atol=1e-3)
+
+
+def test_without_confusion_labels_are_right():
+    objective, net, inputs, labels = CrossEntropy.examples()[0]
+    prediction = net(inputs)
+    surely = CrossEntropy(confusion=torch.eye(3)).value(net, prediction, labels)
+    assert surely.item() == pytest.approx(objective.value(net, prediction, labels).item(), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("confusion", "wrong"),
+    [
+        (((0.5, 0.5), (0.2, 0.7)), "no confusion"),
+        (((1.2, -0.2), (0.0, 1.0)), "no confusion"),
+        (((1.0, 0.0), (0.0, 1.0), (0.0, 1.0)), "no confusion"),
+        (((1.0, 0.0), (1.0, 0.0)), "cannot occur"),
+    ],
+)
+def test_what_is_no_confusion_is_refused(confusion, wrong):
+    with pytest.raises(ConfigError, match=wrong):
+        CrossEntropy(confusion=confusion)
+
+
+def test_a_confusion_of_other_classes_is_refused():
+    _, net, inputs, labels = CrossEntropy.examples()[0]
+    with pytest.raises(ShapeError, match="confusion does not fit"):
+        CrossEntropy(confusion=torch.eye(4)).value(net, net(inputs), labels)
 
 
 class Softened(ColumnDensity):

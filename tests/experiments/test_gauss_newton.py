@@ -1,11 +1,14 @@
 """A wrong curvature turns the verdict, and so does what never arrives."""
 
 from dataclasses import dataclass
+from itertools import product
+from math import isnan
 
 import pytest
 
 from wellposed.experiments import Setting, expectations
-from wellposed.experiments.gauss_newton import RECURRENCES, _spectrum, run, spent
+from wellposed.experiments.gauss_newton import PROBLEMS, _measures, run, spent
+from wellposed.experiments.normal_matrix import RECURRENCES, spectrum
 from wellposed.learning import GaussNewton, Objective
 
 pytestmark = pytest.mark.slow
@@ -63,6 +66,29 @@ def test_what_never_arrives_has_spent_the_budget():
 
 @pytest.mark.parametrize("name", RECURRENCES)
 def test_gradient_and_step_are_those_of_one_jacobian(name):
-    condition, gradient, step = _spectrum(name, 4, 0)
+    condition, gradient, step = spectrum(name, 4, 0)
     assert condition >= 0
     assert gradient * step >= 1 - 1e-9  # |J'r| |J^+ r| >= r'r on the range, by Cauchy and Schwarz
+
+
+def test_what_rounding_hides_is_no_number():
+    condition, gradient, step = spectrum("residual", 256, 0)
+    assert gradient > 1e10
+    assert isnan(condition)
+    assert isnan(step)
+    # Beside it, computed with 150 digits: 10^20.4414 and 0.0173322 at 96 steps.
+    condition, _, step = spectrum("residual", 96, 0)
+    assert condition == pytest.approx(20.4414, abs=1e-3)
+    assert step == pytest.approx(0.0173322, rel=1e-4)
+
+
+def test_a_seed_that_neither_reaches_says_nothing():
+    reached, not_there = ({"reached": r, "work": w, "seconds": w} for r, w in ((True, 2.0), (False, 10.0)))
+    chosen = {(name, kind): kind for name in PROBLEMS for kind in ("first", "lbfgs", "second")}
+    found = {}
+    for name, kind, seed in product(PROBLEMS, ("first", "lbfgs", "second"), (0, 1)):
+        found[name, kind, seed] = not_there if seed or kind == "lbfgs" else reached
+    measures = _measures(found, chosen, (0, 1))
+    assert measures["peaks.work.first"] == 1.0
+    assert measures["peaks.work.lbfgs"] == 0.2
+    assert isnan(measures["peaks.work.first.each"][1])

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import product
-from math import log10, nan
+from math import nan
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import Tensor
 
-from wellposed.control import Control
-from wellposed.dynamics import Dynamics, Extent, FirstOrder, Hamiltonian, Theta
-from wellposed.dynamics.activation import activate
 from wellposed.errors import UserError
+from wellposed.experiments.normal_matrix import DEPTHS, digits, draw_depths, spectra
 from wellposed.experiments.pictures import COLOURS
 from wellposed.experiments.problems import PROBLEMS, Make, Problem
 from wellposed.experiments.setting import Outcome, Rows, Setting
-from wellposed.integrators import Euler, Integrator, Verlet
 from wellposed.learning import (
     LBFGS,
     GaussNewton,
@@ -29,10 +23,7 @@ from wellposed.learning import (
     SmallWeights,
     SmoothInTime,
     Stochastic,
-    generator,
 )
-from wellposed.network import Jacobian, Stage
-from wellposed.operators import Dense
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,34 +49,6 @@ TRIALS: Mapping[str, Sequence[float]] = {
 }
 SECONDS = 120  # of a run with a projected head, whose solves are no work units but take time
 ENOUGH = 0.9  # of the budget of the better first-order method, whose validation loss then is the target
-DEPTHS, DRAWS, STEP, WIDTH = (4, 16, 64, 256), 5, 0.25, 4
-COLUMNS = ("log10 of the condition of J'J", "gradient", "step of Gauss-Newton")
-
-
-@dataclass(frozen=True)
-class _Untied(FirstOrder):
-    """y' = s(K y + b), K any matrix: the plain residual network."""
-
-    operator: Dense
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {"K": self.operator.shape, "b": self.operator.shape[:1]}
-
-    def rate(self, theta: Theta, y: Tensor) -> Tensor:
-        return activate("relu", self.operator(theta["K"]) @ y, theta["b"])
-
-    def extent(self, theta: Theta) -> Extent | None:
-        return None
-
-    @classmethod
-    def examples(cls) -> list[Any]:
-        return []
-
-
-RECURRENCES: Mapping[str, tuple[Dynamics, Integrator]] = {
-    "residual": (_Untied(Dense(WIDTH)), Euler()),
-    "hamiltonian": (Hamiltonian(Dense(WIDTH), "tanh"), Verlet()),
-}
 
 
 def run(setting: Setting, newton: Newton = GaussNewton) -> Outcome:
@@ -97,23 +60,26 @@ def run(setting: Setting, newton: Newton = GaussNewton) -> Outcome:
             fit = partial(_fit, partial(make, setting.quick, seed), newton, method, given, seed)
             return setting.piece(f"{name} {method} {given:g} seed {seed}", fit)
 
-        target, ranks = _tune(path, setting)
+        tuned, ranks = _tune(path, setting)
         rows += [
-            {"problem": name, "method": METHODS[method], "rate, memory or products": given, "target": target}
+            {"problem": name, "method": METHODS[method], "rate, memory or products": given, "target": tuned}
             | {"work to it": work, "least validation loss": least}
             for (method, given), (work, least) in ranks.items()
         ]
         for kind, methods in KINDS.items():
             chosen[name, kind] = min((key for key in ranks if key[0] in methods), key=ranks.__getitem__)[0]
-        for method in methods_of(setting):
-            given = min((key for key in ranks if key[0] == method), key=ranks.__getitem__)[1]
-            for seed in setting.seeds:
-                done = path(method, given, seed)
+        best = {
+            m: min((k for k in ranks if k[0] == m), key=ranks.__getitem__)[1] for m in methods_of(setting)
+        }
+        for seed in setting.seeds:
+            paths = {method: path(method, given, seed) for method, given in best.items()}
+            target = _least(paths[chosen[name, "first"]], ENOUGH)  # other data, another loss to get to
+            for method, done in paths.items():
                 found[name, method, seed] = {"path": done, "target": target, **spent(done, target)}
-    spectra = setting.piece("spectra", partial(_spectra, DEPTHS[:2] if setting.quick else DEPTHS))
-    measures = {**_measures(found, chosen, setting.seeds), **_digits(spectra)}
-    tables: dict[str, Rows] = {"runs": _rows(found), "trials": rows, "depth": spectra}
-    pictures = {"paths": _paths(found, setting.seeds[0]), "depth": _depths(spectra)}
+    J = setting.piece("spectra", partial(spectra, DEPTHS[:2] if setting.quick else DEPTHS))
+    measures = {**_measures(found, chosen, setting.seeds), **digits(J)}
+    tables: dict[str, Rows] = {"runs": _rows(found), "trials": rows, "depth": J}
+    pictures = {"paths": _paths(found, setting.seeds[0]), "depth": draw_depths(J)}
     return Outcome(measures, tables, pictures)
 
 
@@ -195,7 +161,7 @@ def _measures(
 ) -> dict[str, float | list[float]]:
     """Return what Gauss-Newton takes over what rivals take, medians; on how many problems that is below one.
 
-    Of each kind the method that was better on the tuning seed.
+    Of each kind the method that was better on the tuning seed. Seeds on which neither arrives say nothing.
     """
     measures: dict[str, Any] = {}
     for rival in ("first", "lbfgs"):
@@ -203,51 +169,11 @@ def _measures(
             for name in PROBLEMS:
                 new, old = ([found[name, chosen[name, k], s] for s in seeds] for k in ("second", rival))
                 pairs = zip(new, old, strict=True)
-                each = [a[what] / b[what] if a["reached"] or b["reached"] else 1.0 for a, b in pairs]
-                measures[f"{name}.{what}.{rival}"] = median(each)
+                each = [a[what] / b[what] if a["reached"] or b["reached"] else nan for a, b in pairs]
+                decided = [ratio for ratio in each if ratio == ratio]
+                measures[f"{name}.{what}.{rival}"] = median(decided) if decided else nan
                 measures[f"{name}.{what}.{rival}.each"] = each
             measures[f"won.{what}.{rival}"] = sum(measures[f"{n}.{what}.{rival}"] < 1 for n in PROBLEMS)
-    return measures
-
-
-def _spectra(depths: Sequence[int]) -> list[dict[str, Any]]:
-    """Return a row a network: medians over draws of what J says of the state at the end, by all weights."""
-    rows = []
-    for name, steps in product(RECURRENCES, depths):
-        middle = torch.tensor([_spectrum(name, steps, seed) for seed in range(DRAWS)]).median(0).values
-        rows.append({"network": name, "steps": steps, **dict(zip(COLUMNS, middle.tolist(), strict=True))})
-    return rows
-
-
-def _spectrum(name: str, steps: int, seed: int) -> list[float]:
-    """Return log10 of the condition of J'J on its range, |J'r| and |J^+ r|, for one r of length one."""
-    (f, integrator), draw = RECURRENCES[name], generator(seed, "spectra")
-
-    def random(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=draw, dtype=torch.float64)
-
-    y, r = random(2, WIDTH), torch.nn.functional.normalize(random(2 * WIDTH), dim=0)
-    theta = {key: random(*shape) / 2 for key, shape in f.shapes().items()}
-    control = Control.constant(theta, torch.arange(steps + 1) * STEP)
-    stage = Stage(f, integrator, time=STEP * steps, steps=steps, control=control, bound="report")
-    pull = Jacobian(stage, y).T
-    units = torch.eye(2 * WIDTH, dtype=y.dtype).view(-1, *y.shape)
-    J = torch.stack([torch.cat([v.flatten() for v in (pull @ e).values()]) for e in units])
-    U, s, _ = torch.linalg.svd(J, full_matrices=False)
-    range_ = s > 8 * torch.finfo(s.dtype).eps * s[0]
-    s, part = s[range_], (U.T @ r)[range_]
-    return [float(2 * (s[0] / s[-1]).log10()), float((s * part).norm()), float((part / s).norm())]
-
-
-def _digits(spectra: Rows) -> dict[str, float]:
-    """Return the digits that J'J loses with depth, and by how many powers of ten gradient and step change."""
-    measures = {}
-    for name in RECURRENCES:
-        first, *_, last = (row for row in spectra if row["network"] == name)
-        condition, gradient, step = COLUMNS
-        measures[f"{name}.digits"] = last[condition] - first[condition]
-        measures[f"{name}.gradient"] = abs(log10(last[gradient] / first[gradient]))
-        measures[f"{name}.step"] = abs(log10(last[step] / first[step]))
     return measures
 
 
@@ -279,22 +205,4 @@ def _paths(found: Found, seed: int) -> Figure:
         row[0].set_ylabel("validation loss")
     figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=9)
     figure.suptitle("Five methods on three problems")
-    return figure
-
-
-def _depths(spectra: Rows) -> Figure:
-    """Draw condition, gradient and step against depth."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.4))
-    for panel, column in zip(axes, COLUMNS, strict=True):
-        for name, colour in zip(RECURRENCES, COLOURS, strict=False):
-            rows = [row for row in spectra if row["network"] == name]
-            panel.plot([r["steps"] for r in rows], [r[column] for r in rows], "o-", color=colour, label=name)
-        panel.set(xscale="log", xlabel="steps", title=column)
-        panel.set_xticks([r["steps"] for r in rows], [f"{r['steps']}" for r in rows])
-        panel.xaxis.set_minor_formatter("")
-        if not column.startswith("log10"):
-            panel.set_yscale("log")
-    axes[0].legend()
     return figure

@@ -19,8 +19,8 @@ from torch import nn
 from wellposed.data import peaks
 from wellposed.dynamics import Hamiltonian
 from wellposed.errors import StepError
-from wellposed.experiments.pictures import COLOURS
 from wellposed.experiments.setting import Outcome, Rows, Setting
+from wellposed.experiments.sgd_vs_saa_pictures import FRESH, NAMES, Found, draw_apart, draw_descent
 from wellposed.integrators import Verlet
 from wellposed.learning import (
     CrossEntropy,
@@ -40,21 +40,17 @@ from wellposed.network.part import seeded
 from wellposed.operators import Dense
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 Draw = Callable[[int, int], Batch]
-Found = Mapping[str, Sequence[Mapping[str, Any]]]  # by size, a value a seed
 
 SIZES = (64, 256, 1024)
-NAMES = ("small", "middle", "large")
-FRESH = "fresh"
 WIDTH, TIME, STEPS, CLASSES = 8, 4.0, 4, 5
 LOSS = CrossEntropy() + 1e-4 * (SmoothInTime() + SmallWeights())
 BATCH, UPDATES = 64, 1000
 EACH = 50  # updates of an epoch of fresh batches
-RATES = (0.03, 0.1, 0.3)
+RATES = (0.01, 0.03, 0.1, 0.3)
 NEW, VALIDATION = 10_000, 2_000
-FLOOR = 1e-4  # of what is drawn: zeros have no logarithm
 MANY = 40  # steps of Gauss-Newton from the start; half as many from where stochastic gradients have ended
 
 
@@ -85,7 +81,7 @@ def run(setting: Setting, draw: Draw = sample, method: Method | None = None) -> 
     return Outcome(
         _measures(found, names),
         {"samples": _rows(found, names)},
-        {"apart": _draw(found, names), "descent": _draw_descent(found, names)},
+        {"apart": draw_apart(found, names), "descent": draw_descent(found, names)},
     )
 
 
@@ -104,18 +100,24 @@ def _new(seed: int) -> Batch:
     return points(NEW, derive_seed(seed, "new"))
 
 
-def _best_rate(
+def _tried(
     rates: Sequence[float], seed: int, train: Callable[[Network, float], Iterator[Any]]
-) -> tuple[float, Network, list[Any]]:
-    """Return the rate with the least value at points of validation, its network and records."""
-    validation = points(VALIDATION, derive_seed(seed, "validation"))
-    found: list[tuple[float, float, Network, list[Any]]] = []
+) -> list[tuple[float, Network, list[Any]]]:
+    """Return each rate with its network and records."""
+    tried = []
     for rate in rates:
         net = _network(seed)
-        records = _run(train(net, rate))
-        found.append((_value(net, validation), rate, net, records))
-    _, rate, net, records = min(found, key=lambda one: one[0])
-    return rate, net, records
+        tried.append((rate, net, _run(train(net, rate))))
+    return tried
+
+
+def _best(tried: Sequence[tuple[float, Network, list[Any]]], by: Batch) -> Any:
+    """Return what has the least value on some points."""
+    return min(tried, key=lambda one: _value(one[1], by))
+
+
+def _validation(seed: int) -> Batch:
+    return points(VALIDATION, derive_seed(seed, "validation"))
 
 
 def _run(run: Iterator[Any]) -> list[Any]:
@@ -141,7 +143,7 @@ def _fresh(rates: Sequence[float], updates: int, seed: int) -> dict[str, Any]:
         given: dict[str, Any] = {"rate": OneCycle(rate, epochs), "epochs": epochs, "seed": seed}
         return fit(net, LOSS, source, **given, batch=BATCH, optimizer="sgd", decay=0.0)
 
-    rate, net, records = _best_rate(rates, seed, train)
+    rate, net, records = _best(_tried(rates, seed, train), _validation(seed))
     seen = points(each * BATCH, derive_seed(seed, "data", epochs - 1))
     value, new = _value(net, seen), _value(net, _new(seed))
     return {"rate": rate, "value": value, "new": new, "gap": new - value, "way": _way(records)}
@@ -150,7 +152,10 @@ def _fresh(rates: Sequence[float], updates: int, seed: int) -> dict[str, Any]:
 def _fixed(
     rates: Sequence[float], updates: int, many: int, draw: Draw, method: Method, size: int, seed: int
 ) -> dict[str, Any]:
-    """Train on one sample: by batches of it, and by a method of optimisation."""
+    """Train on one sample: by batches of it, and by a method of optimisation.
+
+    The rate of stochastic gradients is that which does best at what is asked: on the sample, or on others.
+    """
     whole = draw(size, seed)
     batch = min(BATCH, size)
     epochs = max(1, updates * batch // size)
@@ -159,17 +164,19 @@ def _fixed(
         given: dict[str, Any] = {"rate": OneCycle(rate, epochs), "epochs": epochs, "seed": seed}
         return fit(net, LOSS, *whole, **given, batch=batch, optimizer="sgd", decay=0.0)
 
-    rate, net, records = _best_rate(rates, seed, train)
+    tried = _tried(rates, seed, train)
+    lowest, (rate, net, records) = _best(tried, whole)[:2], _best(tried, _validation(seed))
     budget = sum(record.work for record in records)
     equal, best, course = _optimised(method, _network(seed), whole, many, budget)
-    further = _optimised(method, deepcopy(net), whole, many // 2, inf)[1]
-    best = min((best, further, net), key=lambda one: _value(one, whole))
+    further = _optimised(method, deepcopy(lowest[1]), whole, many // 2, inf)[1]
+    best = min((best, further, lowest[1]), key=lambda one: _value(one, whole))
     least, new = _value(best, whole), _new(seed)
     nets = {"SGD": net, "Gauss-Newton": equal, "best": best}
     return {
         "rate": rate,
+        "lowest": lowest[0],
         "least": least,
-        "error": {name: _value(one, whole) - least for name, one in nets.items()},
+        "error": {name: _value(one, whole) - least for name, one in {**nets, "SGD": lowest[1]}.items()},
         "new": {name: _value(one, new) for name, one in nets.items()},
         "gap": {name: _value(one, new) - _value(one, whole) for name, one in nets.items()},
         "way": _way(records),
@@ -232,65 +239,8 @@ def _rows(found: Found, names: Mapping[str, int]) -> Rows:
     words = {"SGD": "SGD", "Gauss-Newton": "Gauss-Newton, same work", "best": "Gauss-Newton, to the end"}
     for (name, size), (kind, said) in ((n, w) for n in names.items() for w in words.items()):
         for seed, one in enumerate(found[name]):
-            row = {"sample": size, "method": said, "seed": seed, "rate": one["rate"] if kind == "SGD" else ""}
+            rates = f"{one['rate']:g}, {one['lowest']:g} for the sample" if kind == "SGD" else ""
+            row = {"sample": size, "method": said, "seed": seed, "rate": rates}
             values = {"value on new examples": one["new"][kind], "generalisation gap": one["gap"][kind]}
             rows.append({**row, "optimisation error": one["error"][kind], **values})
     return rows
-
-
-def _draw(found: Found, names: Mapping[str, int]) -> Figure:
-    """Draw optimisation error, gap and value on new examples against the size of the sample."""
-    import matplotlib.pyplot as plt
-
-    figure, panels = plt.subplots(1, 3, figsize=(9.5, 4))
-    sizes = list(names.values())
-    words = {
-        "SGD": "SGD on the sample",
-        "Gauss-Newton": "Gauss-Newton, same work",
-        "best": "least value found",
-    }
-    for panel, what in zip(panels, ("error", "gap", "new"), strict=True):
-        for (kind, said), colour in zip(words.items(), COLOURS, strict=False):
-            for seed in range(len(found[FRESH])):
-                if (what, kind) != ("error", "best"):
-                    values = [max(found[name][seed][what][kind], FLOOR) for name in names]
-                    label = said if not seed else None
-                    panel.loglog(sizes, values, "o-", color=colour, ms=4, lw=1, label=label)
-        panel.set_xscale("log", base=2)
-        panel.set_xticks(sizes, [f"{n:,}" for n in sizes])
-        panel.set_xlabel("examples of the sample")
-    for one in found[FRESH]:
-        panels[2].axhline(one["new"], color=COLOURS[3], lw=1, ls="--")
-    panels[2].plot([], [], color=COLOURS[3], lw=1, ls="--", label="SGD, fresh batches")
-    first = np.exp(np.mean([np.log(max(one["gap"]["best"], 1e-9)) for one in found[NAMES[0]]]))
-    for power, style in ((0.5, ":"), (1.0, "--")):
-        line = [3 * first * (n / sizes[0]) ** -power for n in sizes]
-        panels[1].plot(sizes, line, color="0.6", lw=1, ls=style)
-        panels[1].text(sizes[1], line[1], "1 / √n" if power < 1 else "1 / n", color="0.4", va="bottom")
-    panels[0].set(
-        title="Optimisation error", ylabel="value on the sample above the least found,\nzero drawn at 0.0001"
-    )
-    panels[1].set(title="Generalisation gap", ylabel="value on 10,000 new examples\nminus on the sample")
-    panels[2].set(title="Both together", ylabel="value on 10,000 new examples")
-    figure.legend(*panels[2].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
-    return figure
-
-
-def _draw_descent(found: Found, names: Mapping[str, int]) -> Figure:
-    """Draw the value by work, on samples of each size (first seed)."""
-    import matplotlib.pyplot as plt
-
-    figure, panels = plt.subplots(1, len(names), figsize=(9.5, 3.6), sharey=True)
-    for panel, (name, size) in zip(panels, names.items(), strict=True):
-        one = found[name][0]
-        for way, colour, label in (
-            (found[FRESH][0]["way"], COLOURS[3], "SGD, fresh batches"),
-            (one["way"], COLOURS[0], "SGD on the sample"),
-            (one["course"], COLOURS[1], "Gauss-Newton on the sample"),
-        ):
-            panel.semilogy(way["work"], way["value"], color=colour, lw=1.2, label=label)
-        panel.axhline(one["least"], color="0.6", lw=0.8, ls="--")
-        panel.set(title=f"sample of {size:,}", xlabel="work, examples x steps", xscale="log")
-    panels[0].set_ylabel("value of the objective in training")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
-    return figure

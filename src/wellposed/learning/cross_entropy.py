@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wellposed.errors import ShapeError, StructureError
+from wellposed.errors import ConfigError, ShapeError, StructureError
 from wellposed.learning.labels import Labels
 from wellposed.learning.objective import Objective, Scope, check_places, softmax_curvature, spread
 from wellposed.learning.seeds import generator
@@ -18,18 +18,29 @@ from wellposed.learning.seeds import generator
 
 @dataclass(frozen=True)
 class CrossEntropy(Objective):
-    """-log p(class), p the softmax over the channels, a mean over the known places only.
+    """-log sum_k p_k C[k, label], p the softmax over the channels, a mean over the known places only.
 
-    With `balance` every class that occurs among the labels counts the same, however few its places.
+    C is the `confusion` of whoever labelled: a row for each true class, with the probabilities of the labels
+    that it is given. p is the probability of the TRUE class, and may be surer than the labels are. Without a
+    confusion labels are right: -log p(label).
+    With `balance` every label that occurs counts the same, however few its places.
     Only the known places are gathered, so that few labels on whole large sections cost little.
 
-    Shapes:    prediction (batch, class, *space); labels.values integers (batch, *space), no std
-    Raises:    ShapeError, StructureError when the labels carry a std
-    Cost:      a softmax over the known places
-    Reference: Peters, Granek, Haber, EAGE 2019, arXiv:1901.03786
+    Shapes:    prediction (batch, class, *space); labels.values integers (batch, *space), no std;
+               confusion (class, class)
+    Raises:    ShapeError; ConfigError for a confusion whose rows are no probabilities, or with a label that
+               no class is given; StructureError when the labels carry a std
+    Cost:      a softmax over the known places; two with a confusion
+    Reference: Peters, Granek, Haber, EAGE 2019, arXiv:1901.03786; Patrini et al., CVPR 2017,
+               arXiv:1609.03683, section 4 (confusion: "forward" correction)
     """
 
     balance: bool = False
+    confusion: Sequence[Sequence[float]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.confusion is not None:
+            object.__setattr__(self, "confusion", _probabilities(self.confusion))
 
     @property
     def scope(self) -> frozenset[Scope]:
@@ -37,13 +48,22 @@ class CrossEntropy(Objective):
         return frozenset({"prediction"})
 
     def value(self, net: nn.Module, prediction: Tensor, labels: Labels) -> Tensor:
-        """Return the mean of -log p(class)."""
+        """Return the mean of -log p(label)."""
         logits, classes = self._gather(prediction, labels)
-        each = F.cross_entropy(logits[None], classes[None], reduction="none")[0]
+        if self.confusion is None:
+            each = F.cross_entropy(logits[None], classes[None], reduction="none")[0]
+        else:
+            # Probabilities that are zero have a logarithm of -inf, which the sum of exponentials takes.
+            given = torch.tensor(self.confusion, dtype=torch.float64, device=logits.device).log().to(logits)
+            each = torch.logsumexp(logits, 0) - torch.logsumexp(logits + given[:, classes], 0)
         return (self._weights(classes, logits) * each).sum()
 
     def curvature(self, prediction: Tensor, labels: Labels, v: Tensor) -> Tensor:
-        """Return (diag(p) - p p') v, the Hessian itself, at the known places."""
+        """Return (diag(p) - p p') v at the known places: the Hessian itself, where labels are right.
+
+        With a confusion the Hessian has the covariance of the posterior (p times C) taken off, which leaves
+        it indefinite; without that it is the curvature of the majoriser.
+        """
         logits, classes = self._gather(prediction, labels)
         last = v.movedim(1, -1)
         rows = self._weights(classes, logits)[:, None] * softmax_curvature(logits.T, last[labels.known])
@@ -61,14 +81,16 @@ class CrossEntropy(Objective):
 
     @classmethod
     def examples(cls) -> Sequence[tuple[Self, nn.Module, Tensor, Labels]]:
-        """Three classes on a small section, two places of three known; plain and balanced."""
+        """Three classes on a small section, two places of three known: plain, balanced, with a confusion."""
         draw = generator(0, cls.__name__)
         inputs = torch.randn(2, 2, 3, 2, generator=draw, dtype=torch.float64)
         classes = torch.randint(3, (2, 3, 2), generator=draw)
         labels = Labels(classes, torch.rand(2, 3, 2, generator=draw) < 0.67)
         net = nn.Conv2d(2, 3, 1, bias=False).double()
         nn.init.normal_(net.weight, generator=draw)
-        return [(cls(), net, inputs, labels), (cls(balance=True), net, inputs, labels)]
+        confused = ((0.8, 0.2, 0.0), (0.1, 0.7, 0.2), (0.3, 0.1, 0.6))
+        each = (cls(), cls(balance=True), cls(confusion=confused))
+        return [(objective, net, inputs, labels) for objective in each]
 
     def _gather(self, prediction: Tensor, labels: Labels) -> tuple[Tensor, Tensor]:
         """Return logits and class of every known place, (class, places) and (places,)."""
@@ -86,6 +108,13 @@ class CrossEntropy(Objective):
             )
         classes = labels.values[labels.known]
         count = len(first)
+        if self.confusion is not None and len(self.confusion) != count:
+            raise ShapeError(
+                "the confusion does not fit the classes of the prediction",
+                given=f"{len(self.confusion)} rows, a prediction of {count} classes",
+                expected="a row and a column for each class",
+                way_out="give a confusion of this many classes, or another head",
+            )
         if len(classes) and (classes.is_floating_point() or not 0 <= classes.min() <= classes.max() < count):
             raise ShapeError(
                 "a known label is no class of the prediction",
@@ -101,3 +130,24 @@ class CrossEntropy(Objective):
             return logits.new_full((len(classes),), 1.0 / max(1, len(classes)))
         counts = torch.bincount(classes, minlength=len(logits))
         return 1.0 / (counts[classes].to(logits) * counts.count_nonzero())
+
+
+def _probabilities(confusion: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
+    """Return a confusion as tuples, from any nested sequence or array."""
+    rows = tuple(tuple(float(p) for p in row) for row in confusion)
+    square = all(len(row) == len(rows) for row in rows)
+    if not square or not all(min(row) >= 0 and abs(sum(row) - 1) < 1e-6 for row in rows):
+        raise ConfigError(
+            "this is no confusion of labels",
+            given=f"{rows}",
+            expected="a square of numbers from 0 to 1, each row with the sum 1",
+            way_out="give for each true class the probabilities of the labels that it is given",
+        )
+    if not all(max(column) > 0 for column in zip(*rows, strict=True)):
+        raise ConfigError(
+            "a label of this confusion is given to no class, so that it cannot occur",
+            given=f"{rows}",
+            expected="in each column a number above 0",
+            way_out="give a small probability to the label where the class is its own",
+        )
+    return rows

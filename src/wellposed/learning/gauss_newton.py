@@ -10,14 +10,14 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
-from wellposed.errors import ConfigError, StepError, check_name
+from wellposed.errors import ConfigError, check_name
 from wellposed.learning.batches import Source, one_sample
 from wellposed.learning.krylov import Map, Solution, conjugate_gradients
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
 from wellposed.learning.projected import Projected
-from wellposed.learning.record import Done, Fit, Terms
+from wellposed.learning.record import Done, Fit, Terms, stuck
 from wellposed.learning.sampled import Sampled, Slope
 
 GLOBAL = ("line search", "trust region")
@@ -135,7 +135,7 @@ class _Descent(Fit):
             value = self.sample.value(theta + length * found.step)
             if isfinite(value) and value <= slope.value - ARMIJO * length * promised:
                 return theta + length * found.step, found.products
-        raise self._stuck(slope, promised)
+        raise stuck("Gauss-Newton", slope.value, float(slope.gradient.norm()), promised)
 
     def _trust_region(
         self, theta: Tensor, slope: Slope, product: Map, precondition: Map
@@ -158,7 +158,7 @@ class _Descent(Fit):
                     self._radius = found.size / 2
                 return theta + found.step, products
             self._radius = found.size / 4
-        raise self._stuck(slope, promised)
+        raise stuck("Gauss-Newton", slope.value, float(slope.gradient.norm()), promised)
 
     def _is_rounding(self, theta: Tensor, slope: Slope, promised: float) -> bool:
         """Whether a step could gain no more than the rounding of the value: then this is the end."""
@@ -166,14 +166,6 @@ class _Descent(Fit):
         if rounding:
             self.stop = "no step changes the value by more than its rounding"
         return rounding
-
-    def _stuck(self, slope: Slope, promised: float) -> StepError:
-        return StepError(
-            "no step along the direction of Gauss-Newton lowers the objective",
-            given=f"value {slope.value:.6g}, |gradient| {float(slope.gradient.norm()):.3g}, many steps tried",
-            expected=f"a decrease, of {promised:.2g} to first order",
-            way_out="look whether the objective is smooth, and always the same; take float64",
-        )
 
     def _remedy(self) -> tuple[str, str]:
         return f"{self.method}", "take fewer products or a trust region, so that steps are shorter"

@@ -6,17 +6,19 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from wellposed.errors import StructureError
+from wellposed.learning.held import Held, gradient_of
 from wellposed.learning.labels import Labels
 from wellposed.learning.objective import Objective
+from wellposed.learning.record import stuck
 from wellposed.learning.small_weights import head_name
 from wellposed.network.connect import Affine
 
 NEWTON_STEPS = 300
 HALVINGS = 40
 ROUNDING = 4.0  # times eps: what of a value may be rounding
+FAILED = 1e-10  # of a value: who promises more, and gains nothing, is not stopped by rounding
 ACCURATE = 1e-10  # of the gradient's first
 SINGULAR = 1e-8  # quotient of the extreme diagonal entries of the factor of H
 
@@ -73,7 +75,8 @@ class HeadProblem:
         self, net: nn.Module, head: LinearHead, objective: Objective, features: Tensor, labels: Labels
     ) -> None:
         self.net, self.head, self.labels = net, head, labels
-        self.seen, self.held = objective.part("prediction"), objective.part("weights")
+        self.seen = objective.part("prediction")
+        self.held = Held(net, objective, labels, head.named)
         self.Y = with_one(features.detach().double())
 
     def prediction(self, matrix: Tensor) -> Tensor:
@@ -87,42 +90,31 @@ class HeadProblem:
     def value(self, matrix: Tensor) -> Tensor:
         """Psi."""
         prediction = self.prediction(matrix)
-        return self.seen.value(self.net, prediction, self.labels) + self._held(matrix)
+        return self.seen.value(self.net, prediction, self.labels) + self.held.value(matrix)
 
     def slope(self, matrix: Tensor) -> tuple[float, Tensor]:
         """Return psi and its gradient."""
-        gradient, value = torch.func.grad_and_value(self.value)(matrix)
-        return float(value.detach()), gradient
+        matrix = matrix.detach().requires_grad_()
+        with torch.enable_grad():
+            value = self.value(matrix)
+        return float(value.detach()), gradient_of(value, matrix)
 
     def curvature(self, matrix: Tensor) -> Tensor:
         """Return H, (unknowns, unknowns)."""
-        prediction, size = self.prediction(matrix), matrix.numel()
+        prediction, size, bend = self.prediction(matrix), matrix.numel(), self.held.bend(matrix)
+
+        def product(v: Tensor) -> Tensor:
+            bent = self.seen.curvature(prediction, self.labels, self.prediction(v))
+            return self.gathered(bent) + bend(v)
+
         directions = torch.eye(size, dtype=matrix.dtype, device=matrix.device)
-        columns = [
-            self.gathered(self.seen.curvature(prediction, self.labels, self.prediction(v.view_as(matrix))))
-            for v in directions
-        ]
-        H = torch.stack(columns).reshape(size, size) + self._bends(matrix).reshape(size, size)
+        H = torch.stack([product(v.view_as(matrix)) for v in directions]).reshape(size, size)
         return (H + H.T) / 2
-
-    def _bends(self, matrix: Tensor) -> Tensor:
-        """R''."""
-        if not self.held.terms:
-            return matrix.new_zeros(matrix.numel(), *matrix.shape)
-        whole: Tensor = torch.func.hessian(self._held)(matrix)
-        return whole
-
-    def bend(self, matrix: Tensor, v: Tensor) -> Tensor:
-        """R'' v."""
-        if not self.held.terms:
-            return torch.zeros_like(v)
-        bent: Tensor = torch.func.jvp(torch.func.grad(self._held), (matrix,), (v,))[1]
-        return bent
 
     def newton(self, matrix: Tensor, value: float, gradient: Tensor) -> Tensor | None:
         """Return [W b] after a step of Newton's method; None where only rounding is left.
 
-        Raises:    StructureError where the Hessian is singular
+        Raises:    StructureError where the Hessian is singular; StepError where no step lowers psi
         """
         step = -torch.cholesky_solve(gradient.reshape(-1, 1), self.factor(matrix)).view_as(matrix)
         promised = -float((gradient * step).sum())
@@ -132,6 +124,8 @@ class HeadProblem:
             trial = matrix + 0.5**k * step
             if float(self.value(trial).detach()) <= value - 1e-4 * 0.5**k * promised:
                 return trial
+        if promised > FAILED * abs(value):
+            raise stuck("Newton's method for the head", value, float(gradient.norm()), promised)
         return None
 
     def solved(self, matrix: Tensor) -> Tensor:
@@ -162,14 +156,6 @@ class HeadProblem:
             raise self._none("its Hessian is singular")
         return factor
 
-    def _held(self, matrix: Tensor) -> Tensor:
-        """R, with the other weights as they are."""
-        if not self.held.terms:
-            return matrix.new_zeros(())
-        named = {f"net.{name}": part for name, part in self.head.named(matrix).items()}
-        value: Tensor = functional_call(Valued(self.net, self.held), named, (self.labels, matrix))
-        return value
-
     def _none(self, why: str) -> StructureError:
         return StructureError(
             "the head has no best weights for these features",
@@ -177,18 +163,6 @@ class HeadProblem:
             expected="a problem with one least value",
             way_out="add a little of SmallWeights(of='head') to the objective",
         )
-
-
-class Valued(nn.Module):
-    """What sees the weights only, as a module, so that its weights can be an argument."""
-
-    def __init__(self, net: nn.Module, objective: Objective) -> None:
-        super().__init__()
-        self.net, self.objective = net, objective
-
-    def forward(self, labels: Labels, like: Tensor) -> Tensor:
-        """Return the value; of the prediction only its precision is asked for."""
-        return self.objective.value(self.net, like, labels)
 
 
 def with_one(features: Tensor) -> Tensor:

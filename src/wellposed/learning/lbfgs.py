@@ -13,8 +13,10 @@ from wellposed.learning.batches import Source, one_sample
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
-from wellposed.learning.record import Done, Fit, Terms
+from wellposed.learning.record import Done, Fit, Terms, stuck
 from wellposed.learning.sampled import Sampled, Slope
+
+ROUNDING = 1e4  # times eps: what of a value may be rounding
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class LBFGS(Method):
 
     An epoch is one step; its value and gradient are those after it.
 
+    Raises:    StepError when no step lowers the objective
     Cost:      three passes a trial of a step
     Reference: Liu and Nocedal, Math. Program. 45 (1989) 503-528
     """
@@ -81,9 +84,17 @@ class _Steps(Fit):
         gradient = float(slope.gradient.norm())
         if gradient <= self._tolerance * self._first:
             self.stop = f"the gradient has fallen to {gradient / self._first:.1e} of its first"
-        elif slope.value == start.value:
-            self.stop = "no step changes the value"
+        elif slope.value >= start.value:
+            self._check_search(start, slope.value - start.value)
+            self.stop = "no step changes the value by more than its rounding"
         return Done(slope.value, gradient, self.sample.work - before)
+
+    def _check_search(self, start: Slope, risen: float) -> None:
+        """Raise where a search that lowered nothing cannot be excused by rounding."""
+        rounding = ROUNDING * torch.finfo(self._theta.dtype).eps * abs(start.value)
+        promised = -float(start.gradient @ self._optimizer.state[self._theta]["d"])
+        if max(risen, promised) > rounding:
+            raise stuck("L-BFGS", start.value, float(start.gradient.norm()), promised)
 
     def _slope(self) -> Slope:
         """Return value and gradient; a place that was seen last is not looked at again."""

@@ -143,7 +143,7 @@ class WeightedSum(Objective):
         """Cross entropy, balanced and plain, on one prediction."""
         from wellposed.learning.cross_entropy import CrossEntropy
 
-        (plain, net, inputs, labels), (balanced, *_) = CrossEntropy.examples()
+        (plain, net, inputs, labels), (balanced, *_), *_ = CrossEntropy.examples()
         return [(cls(((0.5, plain), (2.0, balanced))), net, inputs, labels)]
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from wellposed.learning.krylov import Map
 from wellposed.learning.labels import Labels
 from wellposed.learning.objective import Objective
 from wellposed.learning.record import finite
-from wellposed.learning.sampled import Sampled, Slope
+from wellposed.learning.sampled import Sampled, Slope, check_exact
 from wellposed.network import Jacobian, Network
 from wellposed.network.part import still
 
@@ -70,17 +70,18 @@ class Projected(Sampled):
         problem = self._fitted(J.value)
         prediction = problem.prediction(self.head.matrix())
         value, pull = self.pull_of(prediction, self.labels)
-        own, by_own = self.regular(theta)
+        own, by_own = self.held.slope(theta)
         gradient = self._flat(J.T @ self._by_features(pull)) + by_own
         finite("the gradient", gradient.norm())
         return Slope(finite("the value", value + own), gradient)
 
     def curvature(self, draw: int = 0) -> Map:
         """Return v -> H v at the weights of the network."""
+        check_exact(self.net)
         inputs, labels = self.subset(draw)
-        J, bend = Jacobian(self.body, inputs), self.bender()
+        J, bend = Jacobian(self.body, inputs), self.held.bend(self.theta())
         problem, W = HeadProblem(self.net, self.head, self.objective, J.value, labels), self.head.matrix()
-        prediction, factor = problem.prediction(W), problem.factor(W)
+        prediction, factor, bend_head = problem.prediction(W), problem.factor(W), problem.held.bend(W)
         pull = self.pull_of(prediction, labels)[1]
 
         def bent(v: Tensor) -> Tensor:
@@ -97,7 +98,7 @@ class Projected(Sampled):
             C[:, :-1] += torch.einsum("bk...,bc...->kc", pull, dY)
             dW = moved(C)
             u = bent(straight + problem.prediction(dW))
-            z = moved(problem.gathered(u) + problem.bend(W, dW))
+            z = moved(problem.gathered(u) + bend_head(dW))
             back = torch.einsum("kc,bk...->bc...", W[:, :-1], u + bent(problem.prediction(z)))
             back = back + torch.einsum("kc,bk...->bc...", z[:, :-1], pull)
             return self._flat(J.T @ back.to(inputs.dtype)) + bend(v)

@@ -243,6 +243,16 @@ def finite(name: str, number: Tensor) -> float:
     return value
 
 
+def stuck(method: str, value: float, gradient: float, promised: float) -> StepError:
+    """Return what is to be said where no step lowers the value, and rounding is not why."""
+    return StepError(
+        f"no step along the direction of {method} lowers the objective",
+        given=f"value {value:.6g}, |gradient| {gradient:.3g}, many steps tried",
+        expected=f"a decrease, of {promised:.2g} to first order",
+        way_out="look whether the objective is smooth, and always the same; take float64",
+    )
+
+
 def steps_of(net: nn.Module) -> int:
     """Return how many steps one example goes through, at least one: the unit of work."""
     return max(1, sum(len(module.spans) for module in net.modules() if isinstance(module, Stage)))

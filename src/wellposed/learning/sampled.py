@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from wellposed.errors import StructureError
 from wellposed.learning.batches import Batch, check_length
-from wellposed.learning.head import Valued
+from wellposed.learning.held import Held
+from wellposed.learning.krylov import Map
 from wellposed.learning.labels import Labels
 from wellposed.learning.objective import Objective, check_objective
 from wellposed.learning.record import finite, steps_of
 from wellposed.learning.seeds import generator
-from wellposed.network import Jacobian
+from wellposed.network import Jacobian, Stage
 from wellposed.network.part import still
-
-Map = Callable[[Tensor], Tensor]
 
 
 class Slope(NamedTuple):
@@ -50,7 +48,8 @@ class Sampled:
     ) -> None:
         check_sample(net, objective, inputs, labels)
         self.net, self.inputs, self.labels, self.share = net, inputs, labels, share
-        self.seen, self.held = objective.part("prediction"), objective.part("weights")
+        self.seen = objective.part("prediction")
+        self.held = Held(net, objective, labels, self.split)
         self.work = 0.0
         self.objective = objective
 
@@ -93,16 +92,20 @@ class Sampled:
         self._count(3, self.inputs)
         J = Jacobian(self.net, self.inputs)
         value, pull = self.pull_of(J.value, self.labels)
-        own, by_own = self.regular(theta)
+        own, by_own = self.held.slope(theta)
         gradient = self._flat(J.T @ pull) + by_own
         finite("the gradient", gradient.norm())
         return Slope(finite("the value", value + own), gradient)
 
     def curvature(self, draw: int = 0) -> Map:
-        """Return v -> H v at the weights of the network."""
+        """Return v -> H v at the weights of the network.
+
+        Raises:    StructureError for a stage whose rule gives no derivative of its own march
+        """
+        check_exact(self.net)
         inputs, labels = self.subset(draw)
         J = Jacobian(self.net, inputs)
-        prediction, bend = J.value, self.bender()
+        prediction, bend = J.value, self.held.bend(self.theta())
 
         def product(v: Tensor) -> Tensor:
             self._count(4, inputs)
@@ -116,7 +119,7 @@ class Sampled:
 
         Reference: Haber and Ruthotto's Meganet, whose preconditioner this is but for its diagonal
         """
-        stiffness = self.held.stiffness(self.net)
+        stiffness = self.held.stiffness()
         if not stiffness:
             return lambda r: r
         theta = self.theta()
@@ -158,36 +161,6 @@ class Sampled:
             return value, torch.zeros_like(prediction)
         return value.detach(), torch.autograd.grad(value, leaf)[0]
 
-    def regular(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """Return R and its gradient."""
-        if not self.held.terms:
-            return theta.new_zeros(()), torch.zeros_like(theta)
-        gradient, value = torch.func.grad_and_value(self._of_weights)(theta)
-        return value, gradient
-
-    def bender(self) -> Map:
-        """Return v -> R'' v at the weights of the network: the tape of its gradient is kept."""
-        theta = self.theta().requires_grad_()
-        gradient = None
-        if self.held.terms:
-            with torch.enable_grad():
-                value = self._of_weights(theta)
-                gradient = torch.autograd.grad(value, theta, create_graph=True)[0]
-        if gradient is None or not gradient.requires_grad:
-            return torch.zeros_like
-
-        def bend(v: Tensor) -> Tensor:
-            return torch.autograd.grad(gradient, theta, v, retain_graph=True)[0]
-
-        return bend
-
-    def _of_weights(self, theta: Tensor) -> Tensor:
-        """Return R, as a function that can be differentiated."""
-        named = {f"net.{name}": part for name, part in self.split(theta).items()}
-        valued = Valued(self.net, self.held)
-        value: Tensor = functional_call(valued, named, (self.labels, theta))
-        return value
-
     def _named(self, v: Tensor) -> dict[str, Tensor]:
         """Return a direction for each weight, zero for those that are fixed."""
         zeros = {name: torch.zeros_like(weight) for name, weight in self.net.named_parameters()}
@@ -216,3 +189,15 @@ def check_sample(net: nn.Module, objective: Objective, inputs: Tensor, labels: L
             expected="at least one",
             way_out="leave requires_grad as it is",
         )
+
+
+def check_exact(net: nn.Module) -> None:
+    """Raise for a rule by which J' would not be the adjoint of J: J'BJ would not be symmetric."""
+    for module in net.modules():
+        if isinstance(module, Stage) and not module.rule.exact:
+            raise StructureError(
+                "Gauss-Newton takes the Jacobian of the network as it is computed",
+                given=f"a stage with {module.rule}",
+                expected="a rule that differentiates the discrete march",
+                way_out="take Backprop, Checkpointed or Reversed, or learn by LBFGS or Stochastic",
+            )

@@ -29,7 +29,7 @@ class SmallWeights(Objective):
     of: Literal["all", "head"] = "all"
 
     def __post_init__(self) -> None:
-        check_name("of", self.of, OF)
+        check_name("kind of weights", self.of, OF)
 
     @property
     def scope(self) -> frozenset[Scope]:
