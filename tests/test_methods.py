@@ -136,7 +136,7 @@ def test_every_method_refuses_what_it_cannot_learn_from(method):
     for objective, given, told, words in wrong:
         with pytest.raises(UserError, match=words):
             method.fit(small_net(), objective, given, told, epochs=1, seed=0)
-    with pytest.raises(ConfigError, match="whole epochs"):
+    with pytest.raises(ConfigError, match="a whole number"):
         method.fit(small_net(), LOSS, inputs, labels, epochs=-1)
     outside = Labels(labels.values + 7, labels.known)
     with pytest.raises(ShapeError, match="no class of the prediction"):
@@ -819,11 +819,86 @@ def test_methods_of_one_sample_refuse_batches_that_are_made(method):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"tolerance": -1.0}, {"forcing": 0.0}, {"share": 0.0}, {"products": 0}, {"share": 1.5}]
+    "settings", [{"tolerance": -1.0}, {"forcing": 0.0}, {"share": 0.0}, {"products": 0}, {"products": 2.5}, {"share": 1.5}]
 )
 def test_settings_out_of_range_are_refused(settings):
-    with pytest.raises(ConfigError, match="these settings"):
+    with pytest.raises(ConfigError, match="these settings|a whole number"):
         GaussNewton(**settings)
+
+
+def test_settings_of_other_methods_are_checked_too():
+    for wrong in ({"history": 0}, {"rate": -1.0}, {"tolerance": -1.0}, {"tolerance": torch.nan}):
+        with pytest.raises(ConfigError):
+            LBFGS(**wrong)
+    with pytest.raises(ConfigError, match="size"):
+        SampleAverage(LBFGS(), -5)
+    with pytest.raises(StructureError, match="method"):
+        SampleAverage("lbfgs", 5)
+    with pytest.raises(StructureError, match="through levels"):
+        Continuation(3)
+    inputs, labels = problem()
+    with pytest.raises(StructureError, match="Network"):
+        Continuation([(LBFGS(), 1)]).fit(nn.Sequential(small_net()), LOSS, inputs, labels)
+    with pytest.raises(ConfigError, match="epochs"):
+        LBFGS().fit(small_net(), LOSS, inputs, labels, epochs=1.5)
+    with pytest.raises(ShapeError, match="by its number"):
+        wp.fit(small_net(), LOSS, iter([]), epochs=1, seed=0)
+    with pytest.raises(ShapeError, match="tensor, or made"):
+        SampleAverage(LBFGS(), 5).fit(small_net(), LOSS, [problem()], epochs=1)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_precision_and_fixed_weights_are_said_before_anything_is_learned(method):
+    inputs, labels = problem()
+    with pytest.raises(ShapeError, match="different precision"):
+        method.fit(small_net(), LOSS, inputs.float(), labels, epochs=1)
+    net = small_net().requires_grad_(False)
+    with pytest.raises(StructureError, match="nothing to learn"):
+        method.fit(net, LOSS, inputs, labels, epochs=1)
+
+
+class Signs(nn.Module):
+    """Has weights, and says nothing that moves with them."""
+
+    def __init__(self):
+        super().__init__()
+        self.map = nn.Linear(2, 3).double()
+
+    def forward(self, y):
+        return (self.map(y) > 0).double()
+
+
+@pytest.mark.parametrize("method", [GaussNewton(), GaussNewton(globalisation="trust region"), LBFGS()])
+def test_where_nothing_moves_a_search_ends(method):
+    inputs, labels = problem()
+    run = method.fit(Signs(), CrossEntropy(), inputs, labels, epochs=3)
+    assert len(list(run)) == 1
+    assert "no slope" in run.stop
+    unknown = Labels(labels.values, torch.zeros_like(labels.known))
+    run = method.fit(small_net(), CrossEntropy(), inputs, unknown, epochs=3)
+    assert len(list(run)) == 1
+    assert "no slope" in run.stop
+
+
+def test_a_continuation_does_not_take_a_later_level_that_began_elsewhere(tmp_path):
+    inputs, labels = problem()
+    method = GaussNewton(tolerance=0.0)
+
+    def fit(*epochs):
+        levels = [(method, count) for count in epochs]
+        run = Continuation(levels).fit(small_net(), LOSS, inputs, labels, checkpoint=tmp_path / "c")
+        return run, list(run)
+
+    _, records = fit(1, 2)
+    run, again = fit(1, 3)  # the last one may go on
+    assert again[:3] == records or len(again) == 1
+    assert len(run.records) == 4
+    assert run.best.record.epoch == min(range(1, 4), key=lambda k: run.records[k].value)
+    with pytest.raises(UserError, match="learned from other weights") as error:
+        fit(2, 3)
+    assert "c.1" in four_lines(error)
+    (tmp_path / "c.1").unlink()
+    assert len(fit(2, 3)[0].records) == 5
 
 
 def test_names_are_checked():

@@ -97,6 +97,18 @@ def check_name(what: str, given: object, known: Iterable[str]) -> None:
     )
 
 
+def check_count(what: str, given: object, least: int = 1) -> None:
+    """Raise ConfigError unless a number is whole, and large enough."""
+    if isinstance(given, int) and not isinstance(given, bool) and given >= least:
+        return
+    raise ConfigError(
+        f"`{what}` counts something",
+        given=f"{what}={given!r}",
+        expected=f"a whole number, at least {least}",
+        way_out="give another number",
+    )
+
+
 def check_kind(what: str, given: object, kind: type, way_out: str) -> None:
     """Raise StructureError unless a value is of this kind.
 

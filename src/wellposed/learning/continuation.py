@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from wellposed.errors import ShapeError, StructureError, check_name
+from wellposed.errors import RunError, ShapeError, StructureError, check_kind, check_name
 from wellposed.learning.batches import Batch, Batches, Source, check_length
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
@@ -57,10 +57,10 @@ class Continuation:
     shares: Sequence[float] = ()
 
     def __post_init__(self) -> None:
-        if not self.levels:
+        if not isinstance(self.levels, Sequence) or not self.levels:
             raise StructureError(
                 "a continuation goes through levels",
-                given="none",
+                given=f"{self.levels!r}",
                 expected="at least one pair (method, epochs)",
                 way_out="give a pair for each doubling of the steps, and one to begin with",
             )
@@ -108,7 +108,13 @@ class Continuation:
         held_out: Batch | None = None,
         checkpoint: str | Path | None = None,
     ) -> Levels:
-        """Return the fit through all levels; each keeps a checkpoint of its own, NAME.0, NAME.1 ..."""
+        """Return the fit through all levels; each keeps a checkpoint of its own, NAME.0, NAME.1 ...
+
+        Epochs of the last level may be raised; where those of another are, what was learned after it has
+        another start, and its checkpoints must be removed.
+
+        Raises:    RunError for checkpoints of later levels that begin elsewhere
+        """
         return Levels(self, net, objective, (inputs, labels), seed, held_out, checkpoint)
 
 
@@ -129,6 +135,7 @@ class Levels(Iterator[Record]):
         held_out: Batch | None,
         checkpoint: str | Path | None,
     ) -> None:
+        check_kind("net", net, Network, "make a Network of its parts: it knows how to refine them")
         self.net = net
         self.records: list[Record] = []
         self.fits: list[Fit] = []
@@ -162,8 +169,9 @@ class Levels(Iterator[Record]):
 
     @property
     def best(self) -> Best | None:
-        """The epoch of the last level to go back to."""
-        return self.fits[-1].best
+        """The epoch of the last level to go back to, counted as in `records`."""
+        best, before = self.fits[-1].best, len(self.records) - len(self.fits[-1].records)
+        return best and Best(replace(best.record, epoch=before + best.record.epoch), best.weights)
 
     @property
     def stop(self) -> str | None:
@@ -200,8 +208,21 @@ class Levels(Iterator[Record]):
             held_out=self._held_out[len(self.fits)],
             checkpoint=name,
         )
+        self._check_later(fit, epochs)
         self.fits.append(fit)
         self.records += [replace(record, epoch=len(self.records) + k) for k, record in enumerate(fit.records)]
+
+    def _check_later(self, fit: Fit, epochs: int) -> None:
+        """Raise RunError where a later level has a checkpoint, and this one has not ended."""
+        later = Path(f"{self._checkpoint}.{len(self.fits) + 1}")
+        if self._checkpoint is None or not later.exists() or fit.stop or len(fit.records) >= epochs:
+            return
+        raise RunError(
+            "a later level of this continuation was learned from other weights",
+            given=f"{later.name}, and {len(fit.records)} of {epochs} epochs of the level before it",
+            expected="checkpoints of later levels only where this one has ended",
+            way_out=f"remove {later.name} and those after it, or choose another name",
+        )
 
 
 def _check(sample: Sample, held_out: Batch | None) -> None:

@@ -10,14 +10,14 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from wellposed.errors import ConfigError, close_match
-from wellposed.learning.batches import Batch, Batches, Source
+from wellposed.errors import ConfigError, check_count, close_match
+from wellposed.learning.batches import Batch, Batches, Source, check_precision
 from wellposed.learning.checkpoint import load_optimizer, optimizer_tensors
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
 from wellposed.learning.one_cycle import check_size
-from wellposed.learning.record import Bound, Done, Fit, Terms, finite, shapes_of, steps_of
+from wellposed.learning.record import Bound, Done, Fit, Terms, check_weights, finite, shapes_of, steps_of
 
 
 @dataclass(frozen=True)
@@ -151,16 +151,12 @@ def fit(
             expected="'report' or 'keep'",
             way_out=f"write {close_match(bound, ('report', 'keep')) or 'one of the two'}",
         )
-    if batch < 1:
-        raise ConfigError(
-            "a fit runs over whole batches",
-            given=f"batch={batch}",
-            expected="a batch of at least 1",
-            way_out="give another number",
-        )
+    check_count("batch", batch)
     if not callable(rate):
         check_size("rate", rate)
     check_size("decay", decay)
+    if isinstance(inputs, Tensor):
+        check_precision(net, inputs)
     settings: dict[str, Any] = {
         "seed": seed,
         "batch": batch,
@@ -181,6 +177,7 @@ def fit(
 
 
 def _optimizer(net: nn.Module, name: str, decay: float) -> torch.optim.Optimizer:
+    check_weights(net)
     weights = [weight for weight in net.parameters() if weight.requires_grad]
     if name == "adamw":
         return torch.optim.AdamW(weights, weight_decay=decay)

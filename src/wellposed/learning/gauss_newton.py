@@ -10,14 +10,14 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
-from wellposed.errors import ConfigError, check_name
+from wellposed.errors import ConfigError, check_count, check_name
 from wellposed.learning.batches import Source, one_sample
 from wellposed.learning.krylov import Map, Solution, conjugate_gradients
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
 from wellposed.learning.projected import Projected
-from wellposed.learning.record import Done, Fit, Terms, stuck
+from wellposed.learning.record import Done, Fit, Terms, flat_enough, stuck
 from wellposed.learning.sampled import Sampled, Slope
 
 GLOBAL = ("line search", "trust region")
@@ -59,12 +59,13 @@ class GaussNewton(Method):
 
     def __post_init__(self) -> None:
         check_name("globalisation", self.globalisation, GLOBAL)
-        ranges = (0 <= self.tolerance < 1, 0 < self.forcing < 1, 0 < self.share <= 1, self.products >= 1)
+        check_count("products", self.products)
+        ranges = (0 <= self.tolerance < 1, 0 < self.forcing < 1, 0 < self.share <= 1)
         if not all(ranges):
             raise ConfigError(
                 "Gauss-Newton cannot work with these settings",
                 given=f"{self}",
-                expected="0 <= tolerance < 1, 0 < forcing < 1, 0 < share <= 1, products of at least 1",
+                expected="0 <= tolerance < 1, 0 < forcing < 1, 0 < share <= 1",
                 way_out="give other numbers, or leave them away",
             )
 
@@ -110,8 +111,7 @@ class _Descent(Fit):
         theta, inner = search(theta, slope, product, precondition)
         self._slope = self.sample.slope(theta)
         gradient = float(self._slope.gradient.norm())
-        if gradient <= self.method.tolerance * self._first:
-            self.stop = f"the gradient has fallen to {gradient / self._first:.1e} of its first"
+        self.stop = flat_enough(gradient, self._first, self.method.tolerance) or self.stop
         return Done(self._slope.value, gradient, self.sample.work - before, inner)
 
     def _solve(self, slope: Slope, product: Map, precondition: Map, radius: float) -> Solution:

@@ -15,7 +15,7 @@ from wellposed.learning.head import HeadProblem, LinearHead
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
-from wellposed.learning.record import Done, Fit, Terms, finite, steps_of
+from wellposed.learning.record import Done, Fit, Terms, finite, flat_enough, steps_of
 from wellposed.learning.sampled import check_sample
 from wellposed.network import Network
 from wellposed.network.part import still
@@ -98,8 +98,7 @@ class _Steps(Fit):
         else:
             self._head.put(moved)
             value, gradient = self._problem.slope(moved)
-        if float(gradient.norm()) <= self._tolerance * self._first:
-            self.stop = f"the gradient has fallen to {float(gradient.norm()) / self._first:.1e} of its first"
+        self.stop = flat_enough(float(gradient.norm()), self._first, self._tolerance) or self.stop
         return Done(value, float(gradient.norm()), work)
 
     def _remedy(self) -> tuple[str, str]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from wellposed.errors import ConfigError, check_count
 from wellposed.learning.batches import Source, one_sample
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
-from wellposed.learning.record import Done, Fit, Terms, stuck
+from wellposed.learning.record import Done, Fit, Terms, flat_enough, stuck
 from wellposed.learning.sampled import Sampled, Slope
 
 ROUNDING = 1e4  # times eps: what of a value may be rounding
@@ -29,7 +31,7 @@ class LBFGS(Method):
 
     An epoch is one step; its value and gradient are those after it.
 
-    Raises:    StepError when no step lowers the objective
+    Raises:    ConfigError for settings out of range; StepError when no step lowers the objective
     Cost:      three passes a trial of a step
     Reference: Liu and Nocedal, Math. Program. 45 (1989) 503-528
     """
@@ -37,6 +39,16 @@ class LBFGS(Method):
     tolerance: float = 1e-3
     history: int = 10
     rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_count("history", self.history)
+        if not (0 <= self.tolerance < 1 and 0 < self.rate < inf):
+            raise ConfigError(
+                "L-BFGS cannot work with these settings",
+                given=f"{self}",
+                expected="0 <= tolerance < 1, a rate above 0",
+                way_out="give other numbers, or leave them away",
+            )
 
     def begin(
         self,
@@ -82,9 +94,8 @@ class _Steps(Fit):
         self._optimizer.step(self._closure)  # type: ignore[no-untyped-call]
         slope = self._slope()
         gradient = float(slope.gradient.norm())
-        if gradient <= self._tolerance * self._first:
-            self.stop = f"the gradient has fallen to {gradient / self._first:.1e} of its first"
-        elif slope.value >= start.value:
+        self.stop = flat_enough(gradient, self._first, self._tolerance)
+        if self.stop is None and slope.value >= start.value:
             self._check_search(start, slope.value - start.value)
             self.stop = "no step changes the value by more than its rounding"
         return Done(slope.value, gradient, self.sample.work - before)

@@ -42,5 +42,5 @@ def check_size(name: str, size: Any) -> None:
             f"nothing is learned with this {name}",
             given=f"{name}={size}",
             expected="a finite number of at least 0",
-            way_out="give another number: a rate of 1e-3 is a beginning",
+            way_out="give another number" + (": 1e-3 is a beginning" if name == "rate" else ""),
         )

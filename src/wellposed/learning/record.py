@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from wellposed.errors import ConfigError, StepError, UserError
+from wellposed.errors import StepError, StructureError, UserError, check_count
 from wellposed.learning.batches import Batch, check_length
 from wellposed.learning.checkpoint import check_facts, read_checkpoint, weights_of, write_checkpoint
 from wellposed.learning.objective import Objective, check_objective
@@ -77,7 +77,7 @@ class Terms:
 
     settings    what a checkpoint must agree with; bound as in `fit`
 
-    Raises:     ConfigError for a negative number of epochs
+    Raises:     ConfigError for epochs that are no whole number, or negative
     """
 
     epochs: int
@@ -88,13 +88,7 @@ class Terms:
     bound: Bound = "report"
 
     def __post_init__(self) -> None:
-        if self.epochs < 0:
-            raise ConfigError(
-                "a fit runs over whole epochs",
-                given=f"epochs={self.epochs}",
-                expected="at least 0",
-                way_out="give another number",
-            )
+        check_count("epochs", self.epochs, least=0)
 
 
 class Fit(Iterator[Record], ABC):
@@ -243,6 +237,17 @@ def finite(name: str, number: Tensor) -> float:
     return value
 
 
+def flat_enough(gradient: float, first: float, tolerance: float) -> str | None:
+    """Return why a search may end here: the gradient has fallen to a share of its first, or was none."""
+    if first == 0:
+        return "there is no slope to go down: the gradient is zero"
+    return (
+        f"the gradient has fallen to {gradient / first:.1e} of its first"
+        if gradient <= tolerance * first
+        else None
+    )
+
+
 def stuck(method: str, value: float, gradient: float, promised: float) -> StepError:
     """Return what is to be said where no step lowers the value, and rounding is not why."""
     return StepError(
@@ -260,6 +265,17 @@ def steps_of(net: nn.Module) -> int:
 
 def _score(record: Record) -> float:
     return record.value if record.held_out is None else record.held_out
+
+
+def check_weights(net: nn.Module) -> None:
+    """Raise for a network of which nothing moves."""
+    if not any(weight.requires_grad for weight in net.parameters()):
+        raise StructureError(
+            "there is nothing to learn in this network",
+            given=f"a {type(net).__name__} without weights that require a gradient",
+            expected="at least one",
+            way_out="leave requires_grad as it is",
+        )
 
 
 def shapes_of(net: nn.Module) -> dict[str, list[int]]:

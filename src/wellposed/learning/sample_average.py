@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from wellposed.errors import ShapeError
+from wellposed.errors import ShapeError, check_count, check_kind
 from wellposed.learning.batches import Batch, Source, check_length, one_sample
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
@@ -34,6 +34,10 @@ class SampleAverage(Method):
 
     method: Method
     size: int
+
+    def __post_init__(self) -> None:
+        check_kind("method", self.method, Method, "give a method such as GaussNewton()")
+        check_count("size", self.size)
 
     def begin(
         self,
@@ -61,6 +65,13 @@ class SampleAverage(Method):
             )
             whole = torch.cat([part for part, _ in parts])
             return whole[: self.size], labels.take(slice(self.size))
+        if not isinstance(inputs, Tensor):
+            raise ShapeError(
+                "a sample is drawn from a tensor, or made",
+                given=f"inputs of type {type(inputs).__name__}",
+                expected="a tensor and Labels, or a function of a seed that makes both",
+                way_out="put the batches into one tensor, or write a function",
+            )
         inputs, labels = one_sample(inputs, labels)
         check_length(inputs, labels)
         if len(inputs) < self.size:

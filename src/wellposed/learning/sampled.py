@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from wellposed.errors import StructureError
-from wellposed.learning.batches import Batch, check_length
+from wellposed.learning.batches import Batch, check_length, check_precision
 from wellposed.learning.held import Held
 from wellposed.learning.krylov import Map
 from wellposed.learning.labels import Labels
 from wellposed.learning.objective import Objective, check_objective
-from wellposed.learning.record import finite, steps_of
+from wellposed.learning.record import check_weights, finite, steps_of
 from wellposed.learning.seeds import generator
 from wellposed.network import Jacobian, Stage
 from wellposed.network.part import still
@@ -182,13 +182,8 @@ def check_sample(net: nn.Module, objective: Objective, inputs: Tensor, labels: L
     """Raise unless there are an objective, examples with labels, and weights."""
     check_objective(objective)
     check_length(inputs, labels)
-    if not any(weight.requires_grad for weight in net.parameters()):
-        raise StructureError(
-            "there is nothing to learn in this network",
-            given=f"a {type(net).__name__} without weights that require a gradient",
-            expected="at least one",
-            way_out="leave requires_grad as it is",
-        )
+    check_weights(net)
+    check_precision(net, inputs)
 
 
 def check_exact(net: nn.Module) -> None:

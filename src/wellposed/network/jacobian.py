@@ -109,8 +109,12 @@ class JacobianAdjoint:
         """J' w."""
         at = self.of._at
         leaves = [at] if isinstance(at, Tensor) else list(at.values())
+        graph = self.of._graph
+        if not graph.requires_grad:  # nothing of net(y) moves with them
+            zeros = [torch.zeros_like(leaf) for leaf in leaves]
+            return zeros[0] if isinstance(at, Tensor) else dict(zip(at, zeros, strict=True))
         found = torch.autograd.grad(
-            self.of._graph, leaves, w, retain_graph=True, allow_unused=True, materialize_grads=True
+            graph, leaves, w, retain_graph=True, allow_unused=True, materialize_grads=True
         )
         return found[0] if isinstance(at, Tensor) else dict(zip(at, found, strict=True))
 
