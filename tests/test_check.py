@@ -35,6 +35,31 @@ from wellposed.stability import (
 )
 from wellposed.stability.certificate import reach
 from wellposed.stability.march import passages
+from wellposed.stability.verdict import worst_example
+
+# ---- of which example it speaks
+
+
+def test_what_is_shown_is_the_example_whose_perturbations_grow_most():
+    with seeded(0):
+        stage = wp.Stage(wp.Residual(wp.Dense(3), "tanh"), wp.Euler(), time=2.0, steps=4).double()
+    y = torch.cat([30 * random(2, 3), 0.01 * random(1, 3), 30 * random(1, 3)])
+    factors = worst_growth(stage, y).factor
+    place = int(factors.argmax())
+    assert place == 2  # what is not saturated
+    found = worst_example(passages(stage, y)[0])
+    assert torch.equal(found.start[0], y[place : place + 1])
+    assert float(worst_growth(stage, found.start[0]).factor) == pytest.approx(float(factors.max()))
+
+
+def test_an_input_that_is_no_number_is_refused(tmp_path):
+    values = np.ones((4, 2), np.float32)
+    values[1, 1] = np.nan
+    np.save(tmp_path / "y.npy", values)
+    with pytest.raises(FileError, match="cannot be read") as error:
+        network_input(points_net(), str(tmp_path / "y.npy"))
+    assert "1 values are no finite numbers" in four_lines(error)
+
 
 # ---- drift of the Jacobian
 

@@ -74,6 +74,53 @@ def test_what_nobody_can_make_is_asked_for(tmp_path):
     assert "photographs" in str(error.value)
 
 
+def test_flags_that_would_change_nothing_are_refused(tmp_path, capsys):
+    for flags in (
+        ["stability-regions", "--quick", "--data", str(tmp_path)],
+        ["adversarial", "--quick", "--data", str(tmp_path)],
+        ["stability-regions", "--quick", "--deep"],
+    ):
+        assert command(["reproduce", *flags, "--out", str(tmp_path / "x")]) == 2
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 4
+        assert "would change nothing" in said[0]
+        assert not (tmp_path / "x").exists()
+
+
+def test_more_than_the_budget_is_said_beforehand(tmp_path):
+    said = []
+
+    def stop(text):
+        said.append(text)
+        raise KeyboardInterrupt
+
+    expected = expectations("stability-regions")
+    many = int(expected.budget / expected.minutes) + 1
+    for seeds, words in ((many, "more than its budget"), (1, "stability-regions")):
+        with pytest.raises(KeyboardInterrupt):
+            reproduce("stability-regions", tmp_path / "x", seeds=seeds, say=stop)
+        assert words in said[-1]
+    assert "budget" not in said[-1]
+
+
+def test_a_quick_run_says_that_it_is_no_result(tmp_path, capsys):
+    assert command(["reproduce", "stability-regions", "--quick", "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "no result" in out
+    assert json.loads((tmp_path / "verdict.json").read_text())["quick"]
+    check = json.loads((tmp_path / "verdict.json").read_text())["checks"][0]
+    first = check["measured"][0] if isinstance(check["measured"], list) else check["measured"]
+    assert f"{check['measure']} = {first:.4g}" in out
+
+
+def test_a_place_that_cannot_be_is_said(tmp_path, capsys):
+    (tmp_path / "file").write_text("something")
+    arguments = ["reproduce", "stability-regions", "--quick", "--out", str(tmp_path / "file")]
+    assert command(arguments) == 2
+    assert len(capsys.readouterr().err.splitlines()[-4:]) == 4
+    assert (tmp_path / "file").read_text() == "something"
+
+
 RULE = Expectations(
     claim="a is larger than b",
     source="here",

@@ -819,10 +819,18 @@ def test_methods_of_one_sample_refuse_batches_that_are_made(method):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"tolerance": -1.0}, {"forcing": 0.0}, {"share": 0.0}, {"products": 0}, {"products": 2.5}, {"share": 1.5}]
+    "settings",
+    [
+        {"tolerance": -1.0},
+        {"forcing": 0.0},
+        {"share": 0.0},
+        {"products": 0},
+        {"products": 2.5},
+        {"share": 1.5},
+    ],
 )
 def test_settings_out_of_range_are_refused(settings):
-    with pytest.raises(ConfigError, match="these settings|a whole number"):
+    with pytest.raises(ConfigError, match=r"these settings|a whole number"):
         GaussNewton(**settings)
 
 

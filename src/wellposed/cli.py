@@ -227,7 +227,7 @@ def reproduce(
         verdict = judged(name, out or name, seeds=seeds, quick=quick, deep=deep, data=data, say=_say)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    print(screen(name, verdict))
+    print(screen(name, verdict, quick))
 
 
 def main() -> None:

@@ -47,4 +47,4 @@ def test_another_network_under_the_name_is_seen(name, wrong, measure, calm, tmp_
         piece.unlink()  # the rest is not done again
     verdict = judged(folder, CALM | {name: wrong})
     assert verdict.word == "refuted"
-    assert measure in {c.measure for c, holds, role in verdict.checks if holds and role == "refuted"}
+    assert measure in {c.condition.measure for c in verdict.checks if c.holds and c.speaks_for == "refuted"}

@@ -72,6 +72,8 @@ class Expectations(Table):
         refuted          one of its conditions holds
         not reproduced   neither
 
+    data    whether it reads any, by --data;  deep    whether it has a long form
+
     Units:     minutes of wall clock on two cores: `minutes` for each seed, `budget` for all of them
     """
 
@@ -80,6 +82,8 @@ class Expectations(Table):
     minutes: Annotated[float, Field(gt=0)]
     budget: Annotated[float, Field(gt=0)]
     seeds: Annotated[int, Field(ge=1)] = 1
+    data: bool = False
+    deep: bool = False
     reproduced: Annotated[tuple[Condition, ...], Field(min_length=1)]
     refuted: tuple[Condition, ...] = ()
     limit: tuple[Limit, ...] = ()
@@ -92,19 +96,37 @@ class Expectations(Table):
         elif all(condition.holds(measures) for condition in self.reproduced):
             word = "reproduced"
         said = (limit for limit in self.limit if all(c.holds(measures) for c in limit.when))
-        checks = [(c, c.holds(measures), role) for role, held in self._rule() for c in held]
+        checks = [
+            Check(c, measures[c.measure], c.holds(measures), role)
+            for role, held in self._rule()
+            for c in held
+        ]
         return Verdict(word, ", ".join(limit.words for limit in said), tuple(checks))
 
     def _rule(self) -> list[tuple[str, tuple[Condition, ...]]]:
         return [("reproduced", self.reproduced), ("refuted", self.refuted)]
 
 
+class Check(NamedTuple):
+    """A condition, what was measured, whether it holds, and what it speaks for."""
+
+    condition: Condition
+    measured: float | Sequence[float]
+    holds: bool
+    speaks_for: str
+
+    def __str__(self) -> str:
+        values = self.measured if isinstance(self.measured, Sequence) else [self.measured]
+        numbers = ", ".join(f"{value:.4g}" for value in values)
+        return f"{self.condition.measure} = {numbers}: {self.condition}"
+
+
 class Verdict(NamedTuple):
-    """The word, how far it goes, and each condition with whether it holds and what it speaks for."""
+    """The word, how far it goes, and each condition with what was measured."""
 
     word: Word
     limit: str
-    checks: tuple[tuple[Condition, bool, str], ...]
+    checks: tuple[Check, ...]
 
     def __str__(self) -> str:
         return f"{self.word}, {self.limit}" if self.limit else self.word

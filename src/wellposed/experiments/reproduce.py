@@ -14,6 +14,7 @@ from typing import Any
 
 import wellposed
 from wellposed.atomic import written_whole
+from wellposed.errors import ConfigError
 from wellposed.experiments.judge import Expectations, Verdict, expectations
 from wellposed.experiments.pictures import style
 from wellposed.experiments.setting import Outcome, Rows, Setting
@@ -43,12 +44,17 @@ def reproduce(
     expected = expectations(name)
     count = 1 if quick else seeds or expected.seeds
     folder = None if data is None else Path(data)
+    experiment = import_module(f"wellposed.experiments.{name.replace('-', '_')}")
     setting = Setting(Path(out), tuple(range(count)), quick, deep, folder, say)
+    _check_flags(name, expected, setting)
     minutes = expected.minutes * count
     if not quick:
         beyond = f", more than its budget of {expected.budget:g}" if minutes > expected.budget else ""
-        say(f"{name}: about {minutes:.2g} minutes on two cores{beyond}")
-    experiment = import_module(f"wellposed.experiments.{name.replace('-', '_')}")
+        say(
+            f"{name}: about {minutes:.0f} minutes on two cores{beyond}"
+            if minutes >= 1
+            else f"{name}: less than a minute"
+        )
     began = time.perf_counter()
     with style():
         outcome: Outcome = experiment.run(setting)
@@ -59,29 +65,47 @@ def reproduce(
     return verdict
 
 
-def screen(name: str, verdict: Verdict) -> str:
+def screen(name: str, verdict: Verdict, quick: bool = False) -> str:
     """Return what speaks for the claim, what against it, and the verdict on the last line."""
     lines = [
-        f"{'yes' if holds else 'no':<4} {condition.measure}: {condition}"
-        for condition, holds, role in verdict.checks
-        if role == "reproduced"
+        f"{'yes' if check.holds else 'no':<4} {check}"
+        for check in verdict.checks
+        if check.speaks_for == "reproduced"
     ]
-    against = [f"but  {c.measure}: {c}" for c, holds, role in verdict.checks if role == "refuted" and holds]
-    return "\n".join([*lines, *against, f"{name}: {verdict}"])
+    against = [f"but  {c}" for c in verdict.checks if c.speaks_for == "refuted" and c.holds]
+    small = ["(--quick: small made data and a few steps, to try the command; the word below is no result)"]
+    return "\n".join([*lines, *against, *(small if quick else []), f"{name}: {verdict}"])
+
+
+def _check_flags(name: str, expected: Expectations, setting: Setting) -> None:
+    """Raise ConfigError for a flag that this experiment would pass over."""
+    no_data = "makes its own data for --quick" if expected.data else "reads no data"
+    passed_over = {
+        f"--data: {name} {no_data}": setting.data is not None and (setting.quick or not expected.data),
+        f"--deep: {name} has no long form": setting.deep and not expected.deep,
+    }
+    for words, so in passed_over.items():
+        if so:
+            raise ConfigError(
+                "this flag would change nothing",
+                given=words,
+                expected=f"wellposed reproduce {name} without it",
+                way_out=f"leave {words[:6]} away",
+            )
 
 
 def _said(verdict: Verdict, outcome: Outcome) -> dict[str, Any]:
     """Return the verdict, each condition, and every number."""
     checks = [
         {
-            "measure": condition.measure,
-            "measured": outcome.measures[condition.measure],
-            "expected": str(condition),
-            "holds": holds,
-            "speaks_for": role,
-            "source": condition.source,
+            "measure": check.condition.measure,
+            "measured": check.measured,
+            "expected": str(check.condition),
+            "holds": check.holds,
+            "speaks_for": check.speaks_for,
+            "source": check.condition.source,
         }
-        for condition, holds, role in verdict.checks
+        for check in verdict.checks
     ]
     return {"verdict": verdict.word, "limit": verdict.limit, "checks": checks, "measures": outcome.measures}
 
@@ -96,6 +120,7 @@ def _facts(name: str, expected: Expectations, setting: Setting, seconds: float) 
         "experiment": name,
         "claim": expected.claim,
         "source": expected.source,
+        "quick": setting.quick,
         "command": f"wellposed reproduce {name} {' '.join(flags)}",
         "seconds": round(seconds, 1),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",

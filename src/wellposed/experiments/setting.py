@@ -78,8 +78,8 @@ class Setting:
         work, size = self.out / "work", {"quick": self.quick, "deep": self.deep}
         said = work / "size.json"
         if not said.exists():
-            work.mkdir(parents=True, exist_ok=True)
-            said.write_text(json.dumps(size))
+            with written_whole(said) as partial:
+                partial.write_text(json.dumps(size))
         elif json.loads(said.read_text()) != size:
             raise RunError(
                 "this folder holds a run of another size",

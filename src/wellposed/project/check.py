@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 RESULT = "check.json"
 PICTURES = {"regions.png", "growth.png", "view.png", "noise.png"}
 SAMPLES = 64  # of a section that a network is looked at on, at the most, along each axis
+EXAMPLES = 16  # of the input, as many as `well_posedness` looks at
 SLOW = 0.5  # of the fastest eigenvalue: up to that a change of the Jacobian is slow; it resounds at 2
 Result = dict[str, Any]
 
@@ -136,11 +137,13 @@ def _network(net: Network, y: Tensor, words: str) -> tuple[Result, dict[str, Fig
     from wellposed.project.check_attacks import under_attack
     from wellposed.project.check_figures import network_figures
     from wellposed.stability import jacobian_drift, spectrum_outline, well_posedness
-    from wellposed.stability.march import passages
+    from wellposed.stability.verdict import looked_at, worst_example
 
     verdict = well_posedness(net, y)
+    finite = isfinite(verdict.growth) and all(isfinite(s.growth) for s in verdict.stages)
     with still(net):
-        seen = [p.first() for p in passages(net, y[:1])]
+        seen = looked_at(net, y[:EXAMPLES])[1]
+        seen = [worst_example(p) if finite else p.only(0) for p in seen]
         more = [
             {
                 "drift": float(jacobian_drift(p.stage, p.start).max()),
@@ -159,8 +162,7 @@ def _network(net: Network, y: Tensor, words: str) -> tuple[Result, dict[str, Fig
         "attacks": under_attack(net, y),
         "verdict": str(verdict),
     }
-    finite = isfinite(verdict.growth) and all(isfinite(s.growth) for s in verdict.stages)
-    return result, network_figures(net, y) if finite else {}
+    return result, network_figures(net, y, seen) if finite else {}
 
 
 def _stage(stage: StageVerdict, more: Mapping[str, float]) -> Result:
@@ -246,7 +248,8 @@ def _free(folder: Path) -> Path:
 def _written(folder: Path, result: Result, figures: Mapping[str, Figure], text: str) -> Result:
     """Write pictures, and the result last; what an earlier check left goes."""
     for name in PICTURES - {f"{name}.png" for name in figures}:
-        (folder / name).unlink(missing_ok=True)
+        if (folder / name).exists():
+            (folder / name).unlink()
     for name, figure in figures.items():
         with written_whole(folder / f"{name}.png") as partial:
             figure.savefig(partial, format="png")

@@ -15,7 +15,7 @@ from wellposed.network import Classify, Network, Readout
 from wellposed.network.part import still
 from wellposed.project.figures import BAND, PICK, SURFACE
 from wellposed.stability import field_of_view, growth_by_step, spectrum_outline, worst_growth
-from wellposed.stability.march import Passage, draw, passages
+from wellposed.stability.march import Passage, draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 LINES = (SURFACE, PICK, BAND, "#2b8a3e", "#7048e8")
 COLUMNS = 3
+NARROWEST = 5.4  # inches, that a title fits above one panel
 LEAST = 3.0  # h lambda that a picture of a region shows, at the least
 STILL = 1 + 1e-7  # growth that counts as none
 FINE = 241  # points of a region along each axis
 FAINTEST = -8.0  # decades of the field of view that are shown
 
 
-def network_figures(net: Network, y: Tensor) -> dict[str, Figure]:
-    """The pictures of a network at the first of some features, by name."""
+def network_figures(net: Network, y: Tensor, seen: Sequence[Passage]) -> dict[str, Figure]:
+    """The pictures of a network by name: of stages at one example each, of the field of view at the first."""
     with still(net):
-        seen = [p.first() for p in passages(net, y[:1])]
         found = {"regions": regions(seen), "growth": growth(seen)} if seen else {}
         if y.ndim == 4:
             found["view"] = view(net, y)
@@ -86,7 +86,9 @@ def growth(seen: Sequence[Passage]) -> Figure:
         ax.set_ylim(min(low, 0.09), max(high, 11.0))
         ax.yaxis.set_major_formatter("{x:g}")
     panels[0].legend(fontsize=7)
-    fig.suptitle("Growth of small perturbations along the depth of each stage", fontsize=10)
+    fig.suptitle(
+        "Growth of small perturbations in each stage, of the example where it is largest", fontsize=10
+    )
     return fig
 
 
@@ -136,5 +138,6 @@ def _panels(count: int, wide: float = 3.4, high: float = 3.2) -> tuple[Figure, l
     from matplotlib.figure import Figure
 
     columns, rows = min(count, COLUMNS), ceil(count / COLUMNS)
-    fig = Figure(figsize=(wide * columns, high * rows + 0.3), layout="constrained", dpi=110)
+    size = max(NARROWEST, wide * columns), high * rows + 0.3
+    fig = Figure(figsize=size, layout="constrained", dpi=110)
     return fig, [fig.add_subplot(rows, columns, n + 1) for n in range(count)]

@@ -48,12 +48,14 @@ def read_input(file: str) -> tuple[Tensor, str]:
     """
     try:
         values = np.load(file, allow_pickle=False)
+        if not np.isfinite(values).all():
+            raise ValueError(f"{np.count_nonzero(~np.isfinite(values))} values are no finite numbers")
         return torch.from_numpy(np.asarray(values, np.float32)), f"{file} of shape {values.shape}"
     except (OSError, ValueError, TypeError, EOFError) as e:
         raise FileError(
             "the input cannot be read",
             given=f"{file}: {e}".splitlines()[0],
-            expected="numbers of shape (batch, channel, *space), written by numpy.save",
+            expected="finite numbers of shape (batch, channel, *space), written by numpy.save",
             way_out="name another file, or leave --input away",
         ) from e
 

@@ -44,9 +44,9 @@ class Passage(NamedTuple):
         s = state_of(self.stage, y) if opened else (y, *(a.expand_as(y) for a in self.start[1:]))
         return self.stage.features(march(self.stage, s)[-1])
 
-    def first(self) -> Passage:
-        """Return the passage of the first example alone."""
-        return self._replace(states=[tuple(a[:1] for a in s) for s in self.states])
+    def only(self, place: int) -> Passage:
+        """Return the passage of one example alone."""
+        return self._replace(states=[tuple(a[place : place + 1] for a in s) for s in self.states])
 
 
 def state_of(stage: Stage, y: Tensor | State) -> State:

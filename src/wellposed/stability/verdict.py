@@ -165,10 +165,22 @@ def well_posedness(part: Part, y: Tensor, *, examples: int = 16) -> WellPosednes
         return _verdict(part, y.detach()[: max(1, examples)])
 
 
-def _verdict(part: Part, y: Tensor) -> WellPosedness:
+def looked_at(part: Part, y: Tensor) -> tuple[Tensor, list[Passage]]:
+    """Return the examples that are looked at, and the stages they pass: of large ones the first."""
     seen = passages(part, y)
     if any(passage.start[0][0].numel() > _SMALL for passage in seen):
-        y, seen = y[:1], [passage.first() for passage in seen]
+        return y[:1], [passage.only(0) for passage in seen]
+    return y, seen
+
+
+def worst_example(passage: Passage) -> Passage:
+    """Return the passage of the example whose perturbations grow most, as `well_posedness` finds it."""
+    y = passage.stage.features(passage.start, 0)
+    return passage.only(int(growth_of(passage.features, y, *_BRIEF).factor.argmax()))
+
+
+def _verdict(part: Part, y: Tensor) -> WellPosedness:
+    y, seen = looked_at(part, y)
     bound, change = _certified(part, y)
     return WellPosedness(
         given=f"{len(y)} example{'s' if len(y) > 1 else ''} of shape {tuple(y.shape[1:])}",
@@ -222,7 +234,7 @@ def _measure(passage: Passage) -> StageVerdict:
         growth=growth,
         exponents=_exponents(passage) if finite and y[0].numel() <= _SMALL else None,
         gradients=_gradients(passage) if finite else (nan, nan),
-        view=_view(passage.first()) if finite and y.ndim > 2 else None,
+        view=_view(passage.only(0)) if finite and y.ndim > 2 else None,
     )
 
 
