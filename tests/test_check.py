@@ -34,8 +34,8 @@ from wellposed.stability import (
     worst_growth,
 )
 from wellposed.stability.certificate import reach
+from wellposed.stability.growth import worst_example
 from wellposed.stability.march import passages
-from wellposed.stability.verdict import worst_example
 
 # ---- of which example it speaks
 

@@ -5,10 +5,21 @@ from shutil import copytree
 
 import pytest
 
-from wellposed.dynamics import Antisymmetric, Plain, SingleResidual
+from wellposed.dynamics import Antisymmetric, Dynamics, Plain, SingleResidual
 from wellposed.experiments import Setting, expectations
 from wellposed.experiments.gradients import NETWORKS, TURNING, run
-from wellposed.integrators import RK4, Euler
+from wellposed.integrators import RK4, Euler, ImplicitEuler, ImplicitMidpoint, Integrator
+from wellposed.laws import catalogue
+
+ROOTS = {ImplicitEuler, ImplicitMidpoint}
+
+
+def test_every_dynamics_and_every_integrator_without_roots_is_followed():
+    pairs = [(getattr(make, "func", make), type(method)) for make, method in NETWORKS.values()]
+    dynamics, integrators = map(set, zip(*pairs, strict=True))
+    assert dynamics == {entry.kind for entry in catalogue(Dynamics)}
+    assert integrators == {entry.kind for entry in catalogue(Integrator)} - ROOTS
+
 
 KEEPS = (Antisymmetric, RK4())
 CALM = NETWORKS | dict.fromkeys(TURNING, KEEPS)

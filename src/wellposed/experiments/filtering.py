@@ -19,7 +19,17 @@ from torch import Tensor
 
 from wellposed.control import Control
 from wellposed.dynamics import FirstOrder, Parabolic, Residual
-from wellposed.experiments.pictures import COLOURS
+from wellposed.experiments.filtering_pictures import (
+    FILTERS,
+    PATCH,
+    SECTION,
+    TWIN,
+    Row,
+    best,
+    draw_learning,
+    draw_sections,
+    score_of,
+)
 from wellposed.experiments.setting import Outcome, Setting
 from wellposed.integrators import Euler
 from wellposed.learning import Labels, LeastSquares, OneCycle, derive_seed, fit, generator
@@ -31,23 +41,21 @@ from wellposed.seismic.synthetic.earth import grow
 from wellposed.seismic.synthetic.settings import SETTINGS
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 Flow = Callable[[Conv, str, str], FirstOrder]
-Row = dict[str, Any]
 
 SILENT = replace(
     SETTINGS["middle"], signal_to_noise=(1e6, 1e6), dipping=(0.0, 0.0), footprint=(0.0, 0.0), dead=0.0
 )
-SECTION, PATCH = (96, 128), (48, 64)  # crosslines and samples
-FILTERS = {"Perona-Malik": "edge", "total variation": "channel"}  # and the norm that makes each
 WIDE = {"edge": 1.0, "channel": 1000**-0.25}  # of the differences, so that g begins at one
 CONTRASTS, SHARES = (0.2, 0.4, 0.8, 1.6), (0.0, 0.25)  # tried on validation
 SPAN, SPANS = 0.2, 40  # steps of the untrained filter
 STEPS, MANY, FEW = 8, 17, 5  # of all networks; filters of the parabolic, channels of the residual ones
 TIME = 1.0  # of the residual network
-RATES = (3e-3, 1e-2, 3e-2)
-TWIN, LONG = "residual", 3  # a pass of the twin takes a third of the time: how many it makes for one
+RATES, TWIN_RATES = (3e-3, 1e-2, 3e-2), (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # of two filters; of one twin
+LONG = 3  # a pass of the twin takes a third of the time: how many it makes for one
+TWINS = ("twin", "twin, as long")
 SCORES = ("before training, dB", "validation, dB", "test, dB")
 COLUMNS = ("seed", "name", "kind", "weights", "passes", "rate", "contrast", "share", "time", *SCORES)
 
@@ -99,29 +107,26 @@ def run(setting: Setting, flow: Flow = Parabolic) -> Outcome:
 
     The rate of each network is the one that is best on the validation sections of the first seed.
     """
-    rates: dict[str, Sequence[float]] = dict.fromkeys((*FILTERS, TWIN), setting.pick(RATES, (5e-3,)))
+    rates: dict[str, Sequence[float]] = dict.fromkeys(FILTERS, setting.pick(RATES, (5e-3,)))
+    rates |= dict.fromkeys(TWINS, setting.pick(TWIN_RATES, (5e-3,)))
     rows: list[Row] = []
     for seed in setting.seeds:
         found = _seed(setting, seed, flow, rates)
-        rates = {row["name"]: (row["rate"],) for row in found if "rate" in row}
+        rates = {_tuned(row): (row["rate"],) for row in found if "rate" in row}
         rows += [{"seed": seed, **row} for row in found]
     measures: dict[str, Any] = {
-        kind: [_best(rows, kind, seed)["test, dB"] for seed in setting.seeds]
-        for kind in ("untrained", "trained", "twin", "twin, as long")
+        kind: [best(rows, kind, seed)["test, dB"] for seed in setting.seeds]
+        for kind in ("untrained", "trained", *TWINS)
     }
     measures["ahead in equal time"] = min(measures["trained"]) - max(measures["twin, as long"])
     table = [{key: row.get(key, "") for key in COLUMNS} for row in rows]
-    drawn = {"sections": _draw_sections(rows), "learning": _draw_learning(rows)}
+    drawn = {"sections": draw_sections(rows), "learning": draw_learning(rows)}
     return Outcome(measures, {"filters": table}, drawn)
 
 
-def _score(row: Row) -> float:
-    return float(row["validation, dB"])
-
-
-def _best(rows: Sequence[Row], kind: str, seed: int) -> Row:
-    """Return the one of a kind that is best on validation."""
-    return max((row for row in rows if (row["kind"], row["seed"]) == (kind, seed)), key=_score)
+def _tuned(row: Row) -> str:
+    """Return under which word its rate is kept."""
+    return str(row["kind"] if row["name"] == TWIN else row["name"])
 
 
 def _seed(setting: Setting, seed: int, flow: Flow, rates: Mapping[str, Sequence[float]]) -> list[Row]:
@@ -138,12 +143,12 @@ def _seed(setting: Setting, seed: int, flow: Flow, rates: Mapping[str, Sequence[
         learn = partial(_learn, net, units, data, rate, passes, seed, setting.checkpoint(label))
         return {"name": name, "kind": kind, **setting.piece(label, learn)}
 
-    for name in (*names, TWIN):
-        kind = "trained" if name in starts else "twin"
-        tried = [learned(name, kind, rate, passes) for rate in rates[name]]
-        rows.append(max(tried, key=_score))
-    long = learned(TWIN, "twin, as long", rows[-1]["rate"], setting.pick(LONG, 1) * passes)
-    return [*rows, long]
+    whole = setting.pick(LONG, 1) * passes
+    runs = [(name, "trained", passes) for name in names] + [(TWIN, TWINS[0], passes), (TWIN, TWINS[1], whole)]
+    for name, kind, many in runs:
+        tried = [learned(name, kind, rate, many) for rate in rates[name if name in starts else kind]]
+        rows.append(max(tried, key=score_of))
+    return rows
 
 
 def make_data(seed: int, train: int, validation: int, test: int) -> Data:
@@ -258,43 +263,3 @@ def _filtered(net: Part, units: float, noisy: Tensor) -> Tensor:
     """Return what a network makes of sections."""
     out: Tensor = net(units * noisy) / units
     return out
-
-
-def _draw_sections(rows: Sequence[Row]) -> Figure:
-    """Draw a test section as it comes, filtered by the best of each kind, and what is left of the truth."""
-    import matplotlib.pyplot as plt
-
-    noisy = rows[0]
-    truth = torch.tensor(noisy["truth"]).T.numpy()
-    kinds = [_best(rows, kind, noisy["seed"]) for kind in ("untrained", "trained", "twin")]
-    figure, panels = plt.subplots(2, 4, figsize=(9.5, 6.4), sharex=True, sharey=True)
-    look: dict[str, Any] = {"cmap": "gray", "vmin": -2.5, "vmax": 2.5, "aspect": "auto"}
-    for (above, below), row in zip(panels.T, (noisy, *kinds), strict=True):
-        shown = torch.tensor(row["section"]).T.numpy()
-        for panel, image in ((above, shown), (below, truth if row is noisy else shown - truth)):
-            panel.imshow(image, extent=(0, SECTION[0], 4 * SECTION[1], 0), **look)
-        name = row["name"] + (", trained" if row["kind"] == "trained" else "")
-        above.set_title(f"{name}\n{row['test, dB']:.1f} dB on all sections", fontsize=10)
-        below.set(title="without noise" if row is noisy else "error", xlabel="crossline")
-    for panel in panels[:, 0]:
-        panel.set_ylabel("two-way time, ms")
-    return figure
-
-
-def _draw_learning(rows: Sequence[Row]) -> Figure:
-    """Draw scores on validation while networks learn, and on the test sections for every seed."""
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.2), width_ratios=(1, 1.2))
-    colours, titles = dict(zip((*FILTERS, TWIN), COLOURS, strict=False)), dict[str, int]()
-    for row in (row for row in rows if row["kind"] != "input"):
-        colour, curve = colours[row["name"]], row.get("curve", [])
-        left.plot(range(1, len(curve) + 1), curve, color=colour, lw=1.2)
-        title = f"{row['name']},\n{f'{len(curve)} passes' if curve else 'untrained'}"
-        place = titles.setdefault(title, len(titles))
-        right.plot(row["test, dB"], place, "o", color=colour, alpha=0.7)
-    left.set(xlabel="passes over the patches", ylabel="signal to noise on validation, dB", title="Learning")
-    right.set_yticks(range(len(titles)), list(titles))
-    right.invert_yaxis()
-    right.set(xlabel="signal to noise on test sections, dB (put in: 0)", title="Each seed a dot")
-    return figure

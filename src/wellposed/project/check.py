@@ -137,7 +137,8 @@ def _network(net: Network, y: Tensor, words: str) -> tuple[Result, dict[str, Fig
     from wellposed.project.check_attacks import under_attack
     from wellposed.project.check_figures import network_figures
     from wellposed.stability import jacobian_drift, spectrum_outline, well_posedness
-    from wellposed.stability.verdict import looked_at, worst_example
+    from wellposed.stability.growth import worst_example
+    from wellposed.stability.verdict import looked_at
 
     verdict = well_posedness(net, y)
     finite = isfinite(verdict.growth) and all(isfinite(s.growth) for s in verdict.stages)

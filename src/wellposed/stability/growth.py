@@ -12,9 +12,10 @@ from torch import Tensor
 
 from wellposed.network import Part
 from wellposed.network.part import still
-from wellposed.stability.march import Map, carry, draw, push
+from wellposed.stability.march import Map, Passage, carry, draw, push
 
 Product = Callable[[Tensor], Tensor]
+BRIEF = 20, 0.05  # products, and tolerance, of a direction that is nearly the worst
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,12 @@ def growth_of(features: Map, y: Tensor, products: int = 60, tolerance: float = 1
     found = bidiagonal(forward, back, start, limit, tolerance)
     direction = found.right.view_as(y)
     return Growth(found.value, direction, found.value[:, None].mul(found.left).view_as(out))
+
+
+def worst_example(passage: Passage) -> Passage:
+    """Return the passage of the example whose perturbations grow most, as far as a brief look tells."""
+    y = passage.stage.features(passage.start, 0)
+    return passage.only(int(growth_of(passage.features, y, *BRIEF).factor.argmax()))
 
 
 class Triplet(NamedTuple):

@@ -14,7 +14,7 @@ from wellposed.network.part import still
 from wellposed.stability.certified import certified_bound, largest_change
 from wellposed.stability.field_of_view import view_of
 from wellposed.stability.gradients import norms_of, typical
-from wellposed.stability.growth import growth_of, worst_growth
+from wellposed.stability.growth import BRIEF, growth_of, worst_growth
 from wellposed.stability.kinematic import kinematic_exponents
 from wellposed.stability.march import Passage, carry, march, passages
 from wellposed.stability.spectrum import jacobian_eigenvalues
@@ -22,7 +22,6 @@ from wellposed.stability.spectrum import jacobian_eigenvalues
 GROWS = 10.0  # times: an error of a percent of the features is then a tenth of them
 FORGETS = 0.1  # of a perturbation is left, of the one that is kept best
 FADES = 1e-3  # of a typical gradient is left at the start
-_BRIEF = 20, 0.05  # products, and tolerance of the worst direction
 _HEADER = tuple("stage|dynamics|integrator|steps|h/bound|max Re|growth|exponents|gradient|view".split("|"))
 _WAYS = {
     "overflows": "finite weights and features; smaller weights, less time, or a dynamics with a bound",
@@ -173,12 +172,6 @@ def looked_at(part: Part, y: Tensor) -> tuple[Tensor, list[Passage]]:
     return y, seen
 
 
-def worst_example(passage: Passage) -> Passage:
-    """Return the passage of the example whose perturbations grow most, as `well_posedness` finds it."""
-    y = passage.stage.features(passage.start, 0)
-    return passage.only(int(growth_of(passage.features, y, *_BRIEF).factor.argmax()))
-
-
 def _verdict(part: Part, y: Tensor) -> WellPosedness:
     y, seen = looked_at(part, y)
     bound, change = _certified(part, y)
@@ -214,7 +207,7 @@ def _together(part: Part, y: Tensor) -> float:
             return 1.0
         finite = bool(carry(chain, y).isfinite().all())
     return (
-        float(worst_growth(chain, y, products=_BRIEF[0], tolerance=_BRIEF[1]).factor.max()) if finite else inf
+        float(worst_growth(chain, y, products=BRIEF[0], tolerance=BRIEF[1]).factor.max()) if finite else inf
     )
 
 
@@ -222,7 +215,7 @@ def _measure(passage: Passage) -> StageVerdict:
     """Return what the instruments say of one stage."""
     stage, y = passage.stage, passage.stage.features(passage.start, 0)
     finite = all(bool(a.isfinite().all()) for s in passage.states for a in s)
-    growth = float(growth_of(passage.features, y, *_BRIEF).factor.max()) if finite else inf
+    growth = float(growth_of(passage.features, y, *BRIEF).factor.max()) if finite else inf
     return StageVerdict(
         name=passage.name,
         dynamics=type(stage.dynamics).__name__,
