@@ -42,7 +42,7 @@ def test_toys_are_seeded_and_balanced_and_draw_nothing_global(name, classes):
     assert len(labels.values[:40].unique()) == classes
     with pytest.raises(ConfigError) as error:
         toy(0, seed=0)
-    assert f"{name} draws examples" in four_lines(error)
+    assert "`n` counts something" in four_lines(error)
 
 
 def of_ellipses(y):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from numbers import Integral
 
 __all__ = [
     "ConfigError",
@@ -99,7 +100,7 @@ def check_name(what: str, given: object, known: Iterable[str]) -> None:
 
 def check_count(what: str, given: object, least: int = 1) -> None:
     """Raise ConfigError unless a number is whole, and large enough."""
-    if isinstance(given, int) and not isinstance(given, bool) and given >= least:
+    if isinstance(given, Integral) and not isinstance(given, bool) and given >= least:
         return
     raise ConfigError(
         f"`{what}` counts something",

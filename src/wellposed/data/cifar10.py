@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wellposed.data.arrays import arrays
-from wellposed.data.draw import check_count
-from wellposed.errors import ConfigError, FileError, close_match
+from wellposed.errors import ConfigError, FileError, check_count, close_match
 from wellposed.learning import Labels
 
 _FILES = {"train": [f"data_batch_{k}.bin" for k in range(1, 6)], "test": ["test_batch.bin"]}
@@ -48,7 +47,7 @@ def read_cifar10(
             expected=" or ".join(_FILES),
             way_out=f"write {close_match(str(split), list(_FILES)) or 'one of the two'}",
         )
-    check_count("read_cifar10", 1 if count is None else count)
+    check_count("count", 1 if count is None else count)
     root = Path(folder)
     published = [root / name for name in _FILES[split]]
     read = (

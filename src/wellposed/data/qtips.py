@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from wellposed.data.arrays import arrays
-from wellposed.data.draw import check_count
-from wellposed.errors import ConfigError, FileError, close_match
+from wellposed.errors import ConfigError, FileError, check_count, close_match
 from wellposed.learning import Labels, generator
 
 _BACKGROUND, _BODY = 64, 128
@@ -36,7 +35,7 @@ def qtips(n: int, *, seed: int, size: int = 64) -> tuple[Tensor, Labels]:
     Raises:    ConfigError for fewer than one image, or a size below 32
     Reference: Haber, Lensink, Treister, Ruthotto, IMEXnet, 2019, arXiv:1903.02639
     """
-    check_count("qtips", n)
+    check_count("n", n)
     if size < _LEAST:
         raise ConfigError(
             "Q-tips of this size lose their ends between the pixels",

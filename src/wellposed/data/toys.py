@@ -10,7 +10,7 @@ from math import pi
 import torch
 from torch import Tensor
 
-from wellposed.data.draw import check_count
+from wellposed.errors import check_count
 from wellposed.learning import Labels, generator
 
 _BANDS, _GRID = 5, 256
@@ -25,7 +25,7 @@ def ellipses(n: int, *, seed: int) -> tuple[Tensor, Labels]:
     Raises:    ConfigError for fewer than one point
     Reference: Meganet.m, setupCircle; Haber and Ruthotto, Stable architectures, 2017, arXiv:1705.03341
     """
-    check_count("ellipses", n)
+    check_count("n", n)
     draw, classes = generator(seed, "ellipses"), torch.arange(n) % 2
     r = classes + torch.rand(n, generator=draw)
     t = 2 * pi * torch.rand(n, generator=draw)
@@ -44,7 +44,7 @@ def swiss_roll(n: int, *, seed: int) -> tuple[Tensor, Labels]:
     Reference: Meganet.m, setupSwissRoll, which takes equal steps; Haber and Ruthotto, Stable architectures,
                2017, arXiv:1705.03341
     """
-    check_count("swiss_roll", n)
+    check_count("n", n)
     draw, classes = generator(seed, "swiss_roll"), torch.arange(n) % 2
     parts = 1 + (n - 1) // 2
     t = (torch.arange(n) // 2 + torch.rand(n, generator=draw)) / parts
@@ -64,7 +64,7 @@ def peaks(n: int, *, seed: int) -> tuple[Tensor, Labels]:
     Raises:    ConfigError for fewer than one point
     Reference: Meganet.m, setupPeaks; Haber and Ruthotto, Stable architectures, 2017, arXiv:1705.03341
     """
-    check_count("peaks", n)
+    check_count("n", n)
     draw, classes = generator(seed, "peaks"), torch.arange(n) % _BANDS
     side = torch.linspace(-3, 3, _GRID, dtype=torch.float64)
     grid = torch.cartesian_prod(side, side)

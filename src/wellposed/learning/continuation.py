@@ -254,6 +254,13 @@ def _coarser(source: Source, labels: Labels | None, objective: Objective) -> Sam
     """Return a sample at half the resolution: one, batches, or those that a function makes."""
 
     def of(batch: Batch) -> Batch:
+        if batch[0].ndim < 3:
+            raise StructureError(
+                "there is no mesh to refine",
+                given=f"inputs of shape {tuple(batch[0].shape)}, without axes of space",
+                expected='refine="time"',
+                way_out="refine the steps",
+            )
         return Restrict(tuple(batch[0].shape[2:])) @ batch[0], objective.coarser(batch[1])
 
     if isinstance(source, Tensor):

@@ -172,7 +172,9 @@ class Fit(Iterator[Record], ABC):
         ratios = [module.ratio() for module in self.net.modules() if isinstance(module, Stage)]
         ratio = max((ratio for ratio in ratios if ratio is not None), default=None)
         if ratio is not None and ratio > 1 and not any((record.ratio or 0) > 1 for record in self.records):
-            warnings.warn(f"a step is {ratio:.2g} times its bound of stability; see `bound`", stacklevel=2)
+            warnings.warn(
+                f"a step is {ratio:.3g} times its bound of stability; see `limit_norms`", stacklevel=2
+            )
         return ratio
 
     @torch.no_grad()
@@ -198,7 +200,7 @@ class Fit(Iterator[Record], ABC):
             f"the fit has left the finite numbers: {self.stop}",
             given=f"{asked}; the weights now are {kept}",
             expected="finite values and gradients",
-            way_out=f"{remedy}, or look for values in inputs and labels that are not finite",
+            way_out=f"look for values in inputs and labels that are not finite, or {remedy}",
         )
 
     def _save(self) -> None:

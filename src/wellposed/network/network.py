@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
+from math import inf
 from typing import Any, Literal, Self, cast
 
 from torch import Tensor, nn
@@ -108,7 +109,7 @@ class Network(Part):
 
         Kernels keep their mass and derivatives, at every resolution inside it; weights are its own. With
         ratio=0.5 what was learned on every second sample goes on at all of them. First derivatives double
-        there, second ones grow fourfold: explicit steps that claim a bound are refused beyond it, others
+        there, second ones grow fourfold, along both axes sixteenfold: explicit steps that claim a bound are refused beyond it, others
         (`Residual`, the reaction of `Reaction`) may grow without a word.
 
         Shapes:    ratio one number, or one an axis of space
@@ -116,6 +117,14 @@ class Network(Part):
                    StructureError, ShapeError for weights that know no other mesh
         Reference: Haber et al., Learning across scales, 2017, arXiv:1703.02009
         """
+        each = [ratio] if isinstance(ratio, int | float) else list(ratio)
+        if not all(0 < r < inf for r in each):
+            raise StructureError(
+                "samples cannot lie that far apart",
+                given=f"ratio={ratio}",
+                expected="numbers above 0",
+                way_out="give new spacing over old: 0.5 for a mesh twice as fine",
+            )
         net = rebuilt(deepcopy(self), lambda stage: stage.remesh(ratio))
         stages = {id(inner) for stage in net.stages() for inner in stage.modules()}
         kernels: set[int] = set()

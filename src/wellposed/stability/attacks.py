@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from wellposed.errors import ConfigError, check_name
+from wellposed.errors import check_count, check_name
 from wellposed.learning import Labels, generator
 from wellposed.network.part import still
 from wellposed.stability.attack import LOSSES, Attack, Ball, Losses, better, keep, losses_of, slopes
@@ -33,7 +33,7 @@ class InBall(Attack):
         _ = self.ball
         check_name("loss", self.loss, LOSSES)
         for name in {field.name for field in fields(self)} & {"steps", "restarts", "queries"}:
-            _check_count(name, getattr(self, name))
+            check_count(name, getattr(self, name))
 
     @property
     def ball(self) -> Ball:
@@ -209,16 +209,6 @@ def _part(y: Tensor, share: float, draw: torch.Generator) -> Tensor:
     """
     order = torch.rand(y.shape, generator=draw).argsort(1)
     return (order < max(1, round(share * y.shape[1]))).to(y.device)
-
-
-def _check_count(name: str, count: int) -> None:
-    if count < 1:
-        raise ConfigError(
-            "an attack has something to try",
-            given=f"{name}={count}",
-            expected="at least 1",
-            way_out="raise it",
-        )
 
 
 def _points(seed: int = 0) -> tuple[nn.Module, Tensor, Labels]:

@@ -26,7 +26,8 @@ _HEADER = tuple("stage|dynamics|integrator|steps|h/bound|max Re|growth|exponents
 _WAYS = {
     "overflows": "finite weights and features; smaller weights, less time, or a dynamics with a bound",
     "never": "an integrator that is stable for this dynamics: `check_bound` names them",
-    "grows": "Antisymmetric, Hamiltonian or Parabolic dynamics; damping, less time or smaller weights",
+    "grows": "less time, damping, or smaller weights",
+    "no promise": "Antisymmetric, Hamiltonian, or Parabolic dynamics without a norm; less time, smaller weights",
     "forgets": "less damping or less time; Hyperbolic or Hamiltonian in place of Parabolic dynamics",
 }
 _SMALL, _DENSE = 64, 512  # unknowns up to which everything, and all eigenvalues at some steps, are looked at
@@ -87,7 +88,7 @@ class StageVerdict:
             wrong = f"a step lies beyond its bound: h is {self.ratio:.3g} times as long; {enlarged}"
             return wrong, f"at least {least} steps, or smaller operators: `limit_norms`"
         if self.growth > GROWS:
-            return f"grows: {enlarged}", _WAYS["grows"]
+            return f"grows: {enlarged}", _WAYS["no promise" if self.ratio is None else "grows"]
         if self.growth < FORGETS:
             wrong = f"forgets: of no perturbation is more left than {self.growth:.2g} of it"
             return wrong, _WAYS["forgets"]
