@@ -109,8 +109,8 @@ class Network(Part):
 
         Kernels keep their mass and derivatives, at every resolution inside it; weights are its own. With
         ratio=0.5 what was learned on every second sample goes on at all of them. First derivatives double
-        there, second ones grow fourfold, along both axes sixteenfold: explicit steps that claim a bound are refused beyond it, others
-        (`Residual`, the reaction of `Reaction`) may grow without a word.
+        there, second ones grow fourfold, along both axes sixteenfold: explicit steps that claim a bound are
+        refused beyond it, others (`Residual`, the reaction of `Reaction`) may grow without a word.
 
         Shapes:    ratio one number, or one an axis of space
         Raises:    StepError where a step is too long there: `refine` first, or take bound="report";

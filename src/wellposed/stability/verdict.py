@@ -27,7 +27,7 @@ _WAYS = {
     "overflows": "finite weights and features; smaller weights, less time, or a dynamics with a bound",
     "never": "an integrator that is stable for this dynamics: `check_bound` names them",
     "grows": "less time, damping, or smaller weights",
-    "no promise": "Antisymmetric, Hamiltonian, or Parabolic dynamics without a norm; less time, smaller weights",
+    "no promise": "Antisymmetric, Hamiltonian, or Parabolic without a norm; less time or smaller weights",
     "forgets": "less damping or less time; Hyperbolic or Hamiltonian in place of Parabolic dynamics",
 }
 _SMALL, _DENSE = 64, 512  # unknowns up to which everything, and all eigenvalues at some steps, are looked at
