@@ -100,7 +100,7 @@ def check_name(what: str, given: object, known: Iterable[str]) -> None:
 
 def check_count(what: str, given: object, least: int = 1) -> None:
     """Raise ConfigError unless a number is whole, and large enough."""
-    if isinstance(given, Integral) and type(given) is not bool and int(given) >= least:
+    if isinstance(given, Integral) and int(given) >= least:
         return
     raise ConfigError(
         f"`{what}` counts something",
