@@ -187,7 +187,10 @@ def shares(found: Found) -> Figure:
                 panel.bar(at, sum(values) / len(values), 0.9 * wide, color=colour, alpha=0.55, label=label)
                 panel.plot([at] * len(values), values, "o", ms=3.5, color=colour)
         panel.set(ylim=(0, 103), ylabel="still right, %", title=f"radius {radius:g} / 255")
-    panels[1].set_xticks(range(len(ATTACKS)), [SHOWN.get(attack, attack) for attack in ATTACKS])
+    one = next(iter(found.values()))[kinds[0]]
+    counts = {attack: len(right(one, attack, MAIN)) for attack in ATTACKS}
+    words = [f"{SHOWN.get(attack, attack)}\n{count} images" for attack, count in counts.items()]
+    panels[1].set_xticks(range(len(ATTACKS)), words)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(kinds))
     figure.suptitle("Images still right under attack, of those right when clean; dots: seeds")
     return figure
@@ -222,6 +225,7 @@ def curve(found: Found) -> Figure:
     import matplotlib.pyplot as plt
 
     figure, panel = plt.subplots(figsize=(9.5, 4.4))
+    few = 0
     for kind, colour in zip(_kinds(found), COLOURS, strict=False):
         for number, seen in enumerate(found.values()):
             values = seen[kind]["right"]
@@ -237,7 +241,7 @@ def curve(found: Found) -> Figure:
                 *zip((0.0, 100.0), *points, strict=True), "o-", ms=4, lw=1.2, color=colour, label=label
             )
     panel.set(xlabel="radius of the attack, 1 / 255 of the range of a pixel", ylabel="still right, %")
-    panel.set(ylim=(0, 103), title="Under the projected gradient; a line a seed")
+    panel.set(ylim=(0, 103), title=f"Under the projected gradient, {few} images; a line a seed")
     figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
