@@ -50,7 +50,7 @@ class Certificate:
                 f"certificate: a log-density moves at most sqrt 2 * {self.norm:.3g} nats by noise of norm 1 "
                 f"in its field of view, {self.seen} samples",
                 "signal to noise  at most (nats)  found (nats)  ratio",
-                *(f"{db:>11.0f} dB  {b:>14.3g}  {f:>12.3g}  {s:>5.1f}" for db, b, f, s in rows),
+                *(f"{db:>11.0f} dB  {b:>14.3g}  {f:>12.3g}  {'-' if s != s else f'{s:.1f}':>5}" for db, b, f, s in rows),
             ]
         )
 
