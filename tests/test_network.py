@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import wellposed as wp
+from refusals import four_lines
 from wellposed import errors, laws
 from wellposed.backward import Backprop, Reversed
-from wellposed.errors import FileError, ShapeError, StepError, StructureError
+from wellposed.errors import ConfigError, FileError, ShapeError, StepError, StructureError
 from wellposed.learning import CrossEntropy, Labels, SmoothInTime, fit
 from wellposed.network import Part, load, recipes, save
 
@@ -54,6 +55,15 @@ def test_recipes(name):
         assert net(y).shape == (2, 3, *size)
         assert torch.equal(net(y), again(y))
     assert net.ratio() is None or net.ratio() <= 1
+
+
+def test_channels_that_are_none_are_refused():
+    for channels in (16, ()):
+        with pytest.raises(StructureError, match="at each resolution") as error:
+            wp.recipes.parabolic(channels)
+        four_lines(error)
+    with pytest.raises(ConfigError, match="levels"):
+        wp.recipes.fully_hyperbolic(levels=-1)
 
 
 def test_recipes_leave_the_global_generator_alone():

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from wellposed.backward import Backprop, Reversed
 from wellposed.dynamics import Hyperbolic, Parabolic, Reaction, Residual
+from wellposed.errors import StructureError, check_count
 from wellposed.integrators import IMEX, Euler, Leapfrog
 from wellposed.network.connect import Coarsen, Level, Opening, Refine
 from wellposed.network.heads import Classify
@@ -138,6 +139,7 @@ def fully_hyperbolic(
         waves = Hyperbolic(Conv(channels, out=min(rank, channels)))
         return Stage(waves, Leapfrog(), time=time, steps=steps, backward=Reversed())
 
+    check_count("levels", levels, least=0)
     with seeded(seed):
         widths = [channels * 4**level for level in range(levels + 1)]
         down = [part for width in widths[:-1] for part in (stage(width), Wavelet(width))]
@@ -174,6 +176,13 @@ def _levels(
     after: Callable[[int], Stage] | None = None,
 ) -> Network:
     """Return opening, stages with each coarser resolution inside the finer one, and head."""
+    if not isinstance(channels, Sequence) or not channels:
+        raise StructureError(
+            "a recipe has channels at each resolution, finest first",
+            given=f"channels={channels!r}",
+            expected="a sequence of at least one number",
+            way_out="write (16,) for one resolution, (16, 32) for two",
+        )
     inner: list[Part] = []
     for place in reversed(range(len(channels))):
         here = channels[place]

@@ -44,13 +44,14 @@ class Certificate:
         return tuple(b / f if f else nan for b, f in zip(self.bound, self.found, strict=True))
 
     def __str__(self) -> str:
-        rows = zip(self.ratios_db, self.bound, self.found, self.slack, strict=True)
+        slack = ["-" if s != s else f"{s:.1f}" for s in self.slack]
+        rows = zip(self.ratios_db, self.bound, self.found, slack, strict=True)
         return "\n".join(
             [
                 f"certificate: a log-density moves at most sqrt 2 * {self.norm:.3g} nats by noise of norm 1 "
                 f"in its field of view, {self.seen} samples",
                 "signal to noise  at most (nats)  found (nats)  ratio",
-                *(f"{db:>11.0f} dB  {b:>14.3g}  {f:>12.3g}  {'-' if s != s else f'{s:.1f}':>5}" for db, b, f, s in rows),
+                *(f"{db:>11.0f} dB  {b:>14.3g}  {f:>12.3g}  {s:>5}" for db, b, f, s in rows),
             ]
         )
 
