@@ -221,7 +221,7 @@ def test_a_fresh_head_moves_nothing():
     net.parts[-1].map.kernel.data.zero_()
     found = certificate(net, random(1, 1, 9, 8), ratios_db=(0.0,), ascents=2)
     assert found.bound == found.found == (0.0,)
-    assert "nan" in str(found)
+    assert str(found).endswith("-")
 
 
 # ---- what pictures show
