@@ -58,7 +58,7 @@ def test_an_input_that_is_no_number_is_refused(tmp_path):
     np.save(tmp_path / "y.npy", values)
     with pytest.raises(FileError, match="cannot be read") as error:
         network_input(points_net(), str(tmp_path / "y.npy"))
-    assert "1 values are no finite numbers" in four_lines(error)
+    assert "1 values are no finite float32" in four_lines(error)
 
 
 # ---- drift of the Jacobian

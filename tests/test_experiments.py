@@ -79,6 +79,7 @@ def test_flags_that_would_change_nothing_are_refused(tmp_path, capsys):
         ["stability-regions", "--quick", "--data", str(tmp_path)],
         ["adversarial", "--quick", "--data", str(tmp_path)],
         ["stability-regions", "--quick", "--deep"],
+        ["stability-regions", "--quick", "--seeds", "3"],
     ):
         assert command(["reproduce", *flags, "--out", str(tmp_path / "x")]) == 2
         said = capsys.readouterr().err.splitlines()

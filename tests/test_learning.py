@@ -411,6 +411,12 @@ def test_without_confusion_labels_are_right():
     prediction = net(inputs)
     surely = CrossEntropy(confusion=torch.eye(3)).value(net, prediction, labels)
     assert surely.item() == pytest.approx(objective.value(net, prediction, labels).item(), rel=1e-12)
+    sure = torch.tensor([[16.0, 0.0, 0.0]])  # in single precision, near one
+    values = [
+        o.value(net, sure, Labels(torch.zeros(1).long())).item()
+        for o in (objective, CrossEntropy(confusion=torch.eye(3)))
+    ]
+    assert values[1] == pytest.approx(values[0], rel=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -420,6 +426,10 @@ def test_without_confusion_labels_are_right():
         (((1.2, -0.2), (0.0, 1.0)), "no confusion"),
         (((1.0, 0.0), (0.0, 1.0), (0.0, 1.0)), "no confusion"),
         (((1.0, 0.0), (1.0, 0.0)), "cannot occur"),
+        ([], "no confusion"),
+        (0.1, "no confusion"),
+        ([0.9, 0.1], "no confusion"),
+        ("ab", "no confusion"),
     ],
 )
 def test_what_is_no_confusion_is_refused(confusion, wrong):

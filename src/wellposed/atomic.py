@@ -1,12 +1,14 @@
-"""Files and folders that appear under their name only when they are whole."""
+"""Files and folders that appear under their name only when they are whole, and what JSON can hold."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from wellposed.errors import FileError
 
@@ -41,6 +43,15 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         ) from e
     finally:
         _remove(partial)
+
+
+def plain(value: Any) -> Any:
+    """Return the same as JSON has it: what is no finite number becomes null, a tuple a list."""
+    if isinstance(value, Mapping):
+        return {key: plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _exchange(partial: Path, path: Path) -> None:

@@ -12,7 +12,7 @@ from functools import cache, partial
 from itertools import product
 from math import log10, sqrt
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,9 +39,6 @@ from wellposed.network.part import seeded
 from wellposed.operators import Conv
 from wellposed.seismic.synthetic.earth import grow
 from wellposed.seismic.synthetic.settings import SETTINGS
-
-if TYPE_CHECKING:
-    pass
 
 Flow = Callable[[Conv, str, str], FirstOrder]
 

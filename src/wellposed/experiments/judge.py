@@ -72,7 +72,7 @@ class Expectations(Table):
         refuted          one of its conditions holds
         not reproduced   neither
 
-    data    whether it reads any, by --data;  deep    whether it has a long form
+    data    whether it reads any, by --data;  deep    minutes of the long form, of one seed, where it has one
 
     Units:     minutes of wall clock on two cores: `minutes` for each seed, `budget` for all of them
     """
@@ -83,7 +83,7 @@ class Expectations(Table):
     budget: Annotated[float, Field(gt=0)]
     seeds: Annotated[int, Field(ge=1)] = 1
     data: bool = False
-    deep: bool = False
+    deep: Annotated[float, Field(gt=0)] | None = None
     reproduced: Annotated[tuple[Condition, ...], Field(min_length=1)]
     refuted: tuple[Condition, ...] = ()
     limit: tuple[Limit, ...] = ()

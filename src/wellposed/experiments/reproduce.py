@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import wellposed
-from wellposed.atomic import written_whole
+from wellposed.atomic import plain, written_whole
 from wellposed.errors import ConfigError
 from wellposed.experiments.judge import Expectations, Verdict, expectations
 from wellposed.experiments.pictures import style
@@ -38,16 +38,16 @@ def reproduce(
     Writes verdict.json, tables as CSV, pictures as PNG and movies as GIF into `out`. What was done before an
     interruption is not done again.
 
-    Raises:    StructureError for a name that is not known; RunError for a folder with a run of another size,
-               and where an experiment reads data and has none
+    Raises:    StructureError for a name that is not known; ConfigError for a flag without effect; RunError
+               for a folder with a run of another size, and where an experiment reads data and has none
     """
     expected = expectations(name)
     count = 1 if quick else seeds or expected.seeds
     folder = None if data is None else Path(data)
     experiment = import_module(f"wellposed.experiments.{name.replace('-', '_')}")
     setting = Setting(Path(out), tuple(range(count)), quick, deep, folder, say)
-    _check_flags(name, expected, setting)
-    minutes = expected.minutes * count
+    _check_flags(name, expected, setting, seeds)
+    minutes = (expected.deep if deep else expected.minutes * count) or 0.0
     if not quick:
         beyond = f", more than its budget of {expected.budget:g}" if minutes > expected.budget else ""
         say(
@@ -77,12 +77,13 @@ def screen(name: str, verdict: Verdict, quick: bool = False) -> str:
     return "\n".join([*lines, *against, *(small if quick else []), f"{name}: {verdict}"])
 
 
-def _check_flags(name: str, expected: Expectations, setting: Setting) -> None:
+def _check_flags(name: str, expected: Expectations, setting: Setting, seeds: int | None) -> None:
     """Raise ConfigError for a flag that this experiment would pass over."""
     no_data = "makes its own data for --quick" if expected.data else "reads no data"
     passed_over = {
         f"--data: {name} {no_data}": setting.data is not None and (setting.quick or not expected.data),
         f"--deep: {name} has no long form": setting.deep and not expected.deep,
+        "--seeds: a quick run has one": setting.quick and (seeds or 1) > 1,
     }
     for words, so in passed_over.items():
         if so:
@@ -90,7 +91,7 @@ def _check_flags(name: str, expected: Expectations, setting: Setting) -> None:
                 "this flag would change nothing",
                 given=words,
                 expected=f"wellposed reproduce {name} without it",
-                way_out=f"leave {words[:6]} away",
+                way_out=f"leave {words.partition(':')[0]} away",
             )
 
 
@@ -166,4 +167,4 @@ def _gif(path: Path, movie: Any) -> None:
 
 def _json(path: Path, value: Any) -> None:
     with written_whole(path) as partial:
-        partial.write_text(json.dumps(value, indent=1) + "\n")
+        partial.write_text(json.dumps(plain(value), indent=1, allow_nan=False) + "\n")

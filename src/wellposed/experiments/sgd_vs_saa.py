@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from math import inf, log
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,9 +38,6 @@ from wellposed.learning.batches import Batch
 from wellposed.network import Classify, Network, Opening, Stage
 from wellposed.network.part import seeded
 from wellposed.operators import Dense
-
-if TYPE_CHECKING:
-    pass
 
 Draw = Callable[[int, int], Batch]
 
@@ -165,18 +162,18 @@ def _fixed(
         return fit(net, LOSS, *whole, **given, batch=batch, optimizer="sgd", decay=0.0)
 
     tried = _tried(rates, seed, train)
-    lowest, (rate, net, records) = _best(tried, whole)[:2], _best(tried, _validation(seed))
+    (at, low, records), (rate, net, _) = _best(tried, whole), _best(tried, _validation(seed))
     budget = sum(record.work for record in records)
     equal, best, course = _optimised(method, _network(seed), whole, many, budget)
-    further = _optimised(method, deepcopy(lowest[1]), whole, many // 2, inf)[1]
-    best = min((best, further, lowest[1]), key=lambda one: _value(one, whole))
+    further = _optimised(method, deepcopy(low), whole, many // 2, inf)[1]
+    best = min((best, further, low), key=lambda one: _value(one, whole))
     least, new = _value(best, whole), _new(seed)
-    nets = {"SGD": net, "Gauss-Newton": equal, "best": best}
+    nets = {"lowest": low, "SGD": net, "Gauss-Newton": equal, "best": best}
     return {
         "rate": rate,
-        "lowest": lowest[0],
+        "rate of the lowest": at,
         "least": least,
-        "error": {name: _value(one, whole) - least for name, one in {**nets, "SGD": lowest[1]}.items()},
+        "error": {name: _value(one, whole) - least for name, one in nets.items()},
         "new": {name: _value(one, new) for name, one in nets.items()},
         "gap": {name: _value(one, new) - _value(one, whole) for name, one in nets.items()},
         "way": _way(records),
@@ -213,7 +210,7 @@ def _measures(found: Found, names: Mapping[str, int]) -> dict[str, Any]:
     for name in names:
         measures[f"{name}.gap"] = [one["gap"]["SGD"] for one in found[name]]
         measures[f"{name}.quotient"] = [
-            one["error"]["Gauss-Newton"] / max(one["error"]["SGD"], 1e-12) for one in found[name]
+            one["error"]["Gauss-Newton"] / max(one["error"]["lowest"], 1e-12) for one in found[name]
         ]
         measures[f"{name}.behind"] = [
             one["new"]["SGD"] - fresh["new"] for one, fresh in zip(found[name], found[FRESH], strict=True)
@@ -236,11 +233,12 @@ def _rows(found: Found, names: Mapping[str, int]) -> Rows:
         | {"value on new examples": one["new"], "generalisation gap": one["gap"]}
         for seed, one in enumerate(found[FRESH])
     ]
-    words = {"SGD": "SGD", "Gauss-Newton": "Gauss-Newton, same work", "best": "Gauss-Newton, to the end"}
+    words = {"lowest": "SGD, best on the sample", "SGD": "SGD, best on others"}
+    words |= {"Gauss-Newton": "Gauss-Newton, same work", "best": "Gauss-Newton, to the end"}
     for (name, size), (kind, said) in ((n, w) for n in names.items() for w in words.items()):
         for seed, one in enumerate(found[name]):
-            rates = f"{one['rate']:g}, {one['lowest']:g} for the sample" if kind == "SGD" else ""
-            row = {"sample": size, "method": said, "seed": seed, "rate": rates}
+            rate = {"SGD": one["rate"], "lowest": one["rate of the lowest"]}.get(kind, "")
+            row = {"sample": size, "method": said, "seed": seed, "rate": rate}
             values = {"value on new examples": one["new"][kind], "generalisation gap": one["gap"][kind]}
             rows.append({**row, "optimisation error": one["error"][kind], **values})
     return rows

@@ -33,7 +33,8 @@ def draw_apart(found: Found, names: Mapping[str, int]) -> Figure:
         for (kind, said), colour in zip(words.items(), COLOURS, strict=False):
             for seed in range(len(found[FRESH])):
                 if (what, kind) != ("error", "best"):
-                    values = [max(found[name][seed][what][kind], FLOOR) for name in names]
+                    of = "lowest" if (what, kind) == ("error", "SGD") else kind
+                    values = [max(found[name][seed][what][of], FLOOR) for name in names]
                     label = said if not seed else None
                     panel.loglog(sizes, values, "o-", color=colour, ms=4, lw=1, label=label)
         panel.set_xscale("log", base=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from wellposed.errors import ShapeError
 from wellposed.learning.labels import Labels
@@ -77,21 +77,6 @@ def one_sample(inputs: Source, labels: Labels | None) -> Batch:
             way_out="draw a sample once: SampleAverage(method, size), or fit batches by `fit`",
         )
     return inputs, labels
-
-
-def check_precision(net: nn.Module, inputs: Tensor) -> None:
-    """Raise ShapeError for inputs of another precision than the network has."""
-    weight = next(iter(net.parameters()), None)
-    if weight is None or not inputs.is_floating_point() or inputs.dtype == weight.dtype:
-        return
-    if torch.is_autocast_enabled(weight.device.type):
-        return
-    raise ShapeError(
-        "inputs and network are of different precision",
-        given=f"inputs of {inputs.dtype}, weights of {weight.dtype}",
-        expected="the same for both",
-        way_out=f"hand over inputs.to({weight.dtype}), or bring the network to {inputs.dtype}",
-    )
 
 
 def check_labels(labels: object) -> None:

@@ -151,7 +151,7 @@ class Levels(Iterator[Record]):
         self._held_out: list[Batch | None] = [None] * len(self._levels)
         if held_out is not None:
             self._held_out = [cast("Batch", level) for level in _by_level(held_out, self._words, objective)]
-        self._begin()
+        self._begin(net)
 
     def __next__(self) -> Record:
         """Run one epoch of the level, or the first of the next one."""
@@ -159,10 +159,9 @@ class Levels(Iterator[Record]):
             try:
                 record = next(self.fits[-1])
             except StopIteration:
-                if len(self.fits) == len(self._levels):
+                if len(self.fits) == len(self._levels) or self.fits[-1].broken:
                     raise
-                self.net = self._refined(self.net, len(self.fits))
-                self._begin()
+                self._begin(self._refined(self.net, len(self.fits)))
             else:
                 self.records.append(replace(record, epoch=len(self.records)))
                 return self.records[-1]
@@ -195,12 +194,12 @@ class Levels(Iterator[Record]):
             net = net.remesh([0.5 if n > 1 else 1.0 for n in axes] or 0.5)
         return net
 
-    def _begin(self) -> None:
+    def _begin(self, net: Network) -> None:
         """Begin the next level; what was done of it before an interruption is taken from its checkpoint."""
         method, epochs = self._levels[len(self.fits)]
         name = None if self._checkpoint is None else Path(f"{self._checkpoint}.{len(self.fits)}")
         fit = method.fit(
-            self.net,
+            net,
             self._objective,
             *self._samples[len(self.fits)],
             epochs=epochs,
@@ -209,19 +208,21 @@ class Levels(Iterator[Record]):
             checkpoint=name,
         )
         self._check_later(fit, epochs)
+        self.net = net
         self.fits.append(fit)
         self.records += [replace(record, epoch=len(self.records) + k) for k, record in enumerate(fit.records)]
 
     def _check_later(self, fit: Fit, epochs: int) -> None:
         """Raise RunError where a later level has a checkpoint, and this one has not ended."""
-        later = Path(f"{self._checkpoint}.{len(self.fits) + 1}")
-        if self._checkpoint is None or not later.exists() or fit.stop or len(fit.records) >= epochs:
+        names = (Path(f"{self._checkpoint}.{k}") for k in range(len(self.fits) + 1, len(self._levels)))
+        later = [name.name for name in names if name.exists()]
+        if self._checkpoint is None or not later or fit.stop or len(fit.records) >= epochs:
             return
         raise RunError(
             "a later level of this continuation was learned from other weights",
-            given=f"{later.name}, and {len(fit.records)} of {epochs} epochs of the level before it",
+            given=f"{later[0]}, and {len(fit.records)} of {epochs} epochs of level {len(self.fits)}",
             expected="checkpoints of later levels only where this one has ended",
-            way_out=f"remove {later.name} and those after it, or choose another name",
+            way_out=f"remove {', '.join(later)}, or choose another name",
         )
 
 

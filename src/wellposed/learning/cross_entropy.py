@@ -55,7 +55,7 @@ class CrossEntropy(Objective):
         else:
             # Probabilities that are zero have a logarithm of -inf, which the sum of exponentials takes.
             given = torch.tensor(self.confusion, dtype=torch.float64, device=logits.device).log().to(logits)
-            each = torch.logsumexp(logits, 0) - torch.logsumexp(logits + given[:, classes], 0)
+            each = -torch.logsumexp(torch.log_softmax(logits, 0) + given[:, classes], 0)
         return (self._weights(classes, logits) * each).sum()
 
     def curvature(self, prediction: Tensor, labels: Labels, v: Tensor) -> Tensor:
@@ -134,12 +134,15 @@ class CrossEntropy(Objective):
 
 def _probabilities(confusion: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
     """Return a confusion as tuples, from any nested sequence or array."""
-    rows = tuple(tuple(float(p) for p in row) for row in confusion)
-    square = all(len(row) == len(rows) for row in rows)
+    try:
+        rows = tuple(tuple(float(p) for p in row) for row in confusion)
+    except (TypeError, ValueError):
+        rows = ()
+    square = bool(rows) and all(len(row) == len(rows) for row in rows)
     if not square or not all(min(row) >= 0 and abs(sum(row) - 1) < 1e-6 for row in rows):
         raise ConfigError(
             "this is no confusion of labels",
-            given=f"{rows}",
+            given=f"{confusion}",
             expected="a square of numbers from 0 to 1, each row with the sum 1",
             way_out="give for each true class the probabilities of the labels that it is given",
         )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from wellposed.errors import ConfigError, check_count, close_match
-from wellposed.learning.batches import Batch, Batches, Source, check_precision
+from wellposed.learning.batches import Batch, Batches, Source
 from wellposed.learning.checkpoint import load_optimizer, optimizer_tensors
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
@@ -155,8 +155,6 @@ def fit(
     if not callable(rate):
         check_size("rate", rate)
     check_size("decay", decay)
-    if isinstance(inputs, Tensor):
-        check_precision(net, inputs)
     settings: dict[str, Any] = {
         "seed": seed,
         "batch": batch,

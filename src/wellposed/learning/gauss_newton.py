@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from wellposed.errors import ConfigError, check_count, check_name
 from wellposed.learning.batches import Source, one_sample
+from wellposed.learning.ends import flat_enough, is_rounding, stuck
 from wellposed.learning.krylov import Map, Solution, conjugate_gradients
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
 from wellposed.learning.projected import Projected
-from wellposed.learning.record import Done, Fit, Terms, flat_enough, stuck
-from wellposed.learning.sampled import Sampled, Slope
+from wellposed.learning.record import Done, Fit, Terms
+from wellposed.learning.sampled import Sampled, Slope, check_exact
 
 GLOBAL = ("line search", "trust region")
 ARMIJO = 1e-4  # of the promised decrease that a step must bring
@@ -78,6 +79,7 @@ class GaussNewton(Method):
         terms: Terms,
     ) -> Fit:
         """Return the fit; the seed draws the examples that the curvature is taken from."""
+        check_exact(net)
         kind = Projected if self.project_head else Sampled
         sample = kind(net, objective, *one_sample(inputs, labels), self.share)
         return _Descent(self, sample, terms)
@@ -135,7 +137,8 @@ class _Descent(Fit):
             value = self.sample.value(theta + length * found.step)
             if isfinite(value) and value <= slope.value - ARMIJO * length * promised:
                 return theta + length * found.step, found.products
-        raise stuck("Gauss-Newton", slope.value, float(slope.gradient.norm()), promised)
+        self._fail(theta, slope, promised)
+        return theta, found.products
 
     def _trust_region(
         self, theta: Tensor, slope: Slope, product: Map, precondition: Map
@@ -158,7 +161,8 @@ class _Descent(Fit):
                     self._radius = found.size / 2
                 return theta + found.step, products
             self._radius = found.size / 4
-        raise stuck("Gauss-Newton", slope.value, float(slope.gradient.norm()), promised)
+        self._fail(theta, slope, promised)
+        return theta, products
 
     def _is_rounding(self, theta: Tensor, slope: Slope, promised: float) -> bool:
         """Whether a step could gain no more than the rounding of the value: then this is the end."""
@@ -166,6 +170,13 @@ class _Descent(Fit):
         if rounding:
             self.stop = "no step changes the value by more than its rounding"
         return rounding
+
+    def _fail(self, theta: Tensor, slope: Slope, promised: float) -> None:
+        """End where rounding hides what is left to gain; raise where it does not."""
+        values = (slope.value, *(record.value for record in self.records))
+        if not is_rounding(promised, theta.dtype, *values):
+            raise stuck("Gauss-Newton", slope.value, float(slope.gradient.norm()), promised)
+        self.stop = "no step changes the value by more than its rounding"
 
     def _remedy(self) -> tuple[str, str]:
         return f"{self.method}", "take fewer products or a trust region, so that steps are shorter"

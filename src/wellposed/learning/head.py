@@ -8,17 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from wellposed.errors import StructureError
+from wellposed.learning.ends import is_rounding, stuck
 from wellposed.learning.held import Held, gradient_of
 from wellposed.learning.labels import Labels
 from wellposed.learning.objective import Objective
-from wellposed.learning.record import stuck
 from wellposed.learning.small_weights import head_name
 from wellposed.network.connect import Affine
 
 NEWTON_STEPS = 300
 HALVINGS = 40
 ROUNDING = 4.0  # times eps: what of a value may be rounding
-FAILED = 1e-10  # of a value: who promises more, and gains nothing, is not stopped by rounding
 ACCURATE = 1e-10  # of the gradient's first
 SINGULAR = 1e-8  # quotient of the extreme diagonal entries of the factor of H
 
@@ -44,6 +43,13 @@ class LinearHead(NamedTuple):
                 given=f"a {type(last).__name__} as the last part",
                 expected="Classify or Readout",
                 way_out="end the network with one of them, or do not project the head",
+            )
+        if not all(weight.requires_grad for weight in inner.parameters()):
+            raise StructureError(
+                "the head of this network is fixed",
+                given=f"a {type(last).__name__} whose weights require no gradient",
+                expected="a head that may move",
+                way_out="leave its requires_grad as it is, or learn by another method",
             )
         return cls(name, inner)
 
@@ -77,6 +83,7 @@ class HeadProblem:
         self.net, self.head, self.labels = net, head, labels
         self.seen = objective.part("prediction")
         self.held = Held(net, objective, labels, head.named)
+        self._largest = 0.0  # value that was seen
         self.Y = with_one(features.detach().double())
 
     def prediction(self, matrix: Tensor) -> Tensor:
@@ -97,6 +104,7 @@ class HeadProblem:
         matrix = matrix.detach().requires_grad_()
         with torch.enable_grad():
             value = self.value(matrix)
+        self._largest = max(self._largest, abs(float(value.detach())))
         return float(value.detach()), gradient_of(value, matrix)
 
     def curvature(self, matrix: Tensor) -> Tensor:
@@ -124,7 +132,7 @@ class HeadProblem:
             trial = matrix + 0.5**k * step
             if float(self.value(trial).detach()) <= value - 1e-4 * 0.5**k * promised:
                 return trial
-        if promised > FAILED * abs(value):
+        if not is_rounding(promised, matrix.dtype, value, self._largest):
             raise stuck("Newton's method for the head", value, float(gradient.norm()), promised)
         return None
 

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from wellposed.errors import StructureError
 from wellposed.learning.batches import Source, one_sample
+from wellposed.learning.ends import flat_enough
 from wellposed.learning.head import HeadProblem, LinearHead
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
-from wellposed.learning.record import Done, Fit, Terms, finite, flat_enough, steps_of
+from wellposed.learning.record import Done, Fit, Terms, finite, steps_of
 from wellposed.learning.sampled import check_sample
 from wellposed.network import Network
 from wellposed.network.part import still

@@ -12,13 +12,12 @@ from torch import Tensor, nn
 
 from wellposed.errors import ConfigError, check_count
 from wellposed.learning.batches import Source, one_sample
+from wellposed.learning.ends import flat_enough, is_rounding, stuck
 from wellposed.learning.labels import Labels
 from wellposed.learning.method import Method
 from wellposed.learning.objective import Objective
-from wellposed.learning.record import Done, Fit, Terms, flat_enough, stuck
+from wellposed.learning.record import Done, Fit, Terms
 from wellposed.learning.sampled import Sampled, Slope
-
-ROUNDING = 1e4  # times eps: what of a value may be rounding
 
 
 @dataclass(frozen=True)
@@ -102,9 +101,9 @@ class _Steps(Fit):
 
     def _check_search(self, start: Slope, risen: float) -> None:
         """Raise where a search that lowered nothing cannot be excused by rounding."""
-        rounding = ROUNDING * torch.finfo(self._theta.dtype).eps * abs(start.value)
         promised = -float(start.gradient @ self._optimizer.state[self._theta]["d"])
-        if max(risen, promised) > rounding:
+        values = (start.value, *(record.value for record in self.records))
+        if not is_rounding(max(risen, promised), self._theta.dtype, *values):
             raise stuck("L-BFGS", start.value, float(start.gradient.norm()), promised)
 
     def _slope(self) -> Slope:

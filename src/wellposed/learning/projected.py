@@ -11,7 +11,7 @@ from wellposed.learning.krylov import Map
 from wellposed.learning.labels import Labels
 from wellposed.learning.objective import Objective
 from wellposed.learning.record import finite
-from wellposed.learning.sampled import Sampled, Slope, check_exact
+from wellposed.learning.sampled import Sampled, Slope
 from wellposed.network import Jacobian, Network
 from wellposed.network.part import still
 
@@ -77,7 +77,6 @@ class Projected(Sampled):
 
     def curvature(self, draw: int = 0) -> Map:
         """Return v -> H v at the weights of the network."""
-        check_exact(self.net)
         inputs, labels = self.subset(draw)
         J, bend = Jacobian(self.body, inputs), self.held.bend(self.theta())
         problem, W = HeadProblem(self.net, self.head, self.objective, J.value, labels), self.head.matrix()

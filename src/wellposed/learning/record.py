@@ -14,13 +14,15 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from wellposed.errors import StepError, StructureError, UserError, check_count
+from wellposed.errors import ShapeError, StepError, StructureError, UserError, check_count
 from wellposed.learning.batches import Batch, check_length
 from wellposed.learning.checkpoint import check_facts, read_checkpoint, weights_of, write_checkpoint
 from wellposed.learning.objective import Objective, check_objective
 from wellposed.network import Stage, limit_norms
 from wellposed.network.part import still
 
+# Of what torch says where two of them meet.
+_PRECISION = ("same dtype", "scalar type", "should be the same")
 Bound = Literal["report", "keep"]
 
 
@@ -105,6 +107,7 @@ class Fit(Iterator[Record], ABC):
         self.records: list[Record] = []
         self.best: Best | None = None
         self.stop: str | None = None
+        self.broken = False  # whether that was an error, and no end that the method found
         self._held_out, self._settings = terms.held_out, terms.settings
         self._checkpoint = None if terms.checkpoint is None else Path(terms.checkpoint)
 
@@ -124,10 +127,14 @@ class Fit(Iterator[Record], ABC):
             # Half an epoch is no state to go on from: a resumed fit would not be the uninterrupted one.
             self.net.load_state_dict(before)
             if isinstance(error, FloatingPointError):
+                self.broken = True
                 self.stop = f"{error} in epoch {len(self.records)}"
                 raise self._lost() from error
+            self.broken = True
             said = error.wrong if isinstance(error, UserError) else "interrupted"
             self.stop = f"{said} in epoch {len(self.records)}"
+            if isinstance(error, RuntimeError) and any(words in str(error) for words in _PRECISION):
+                raise _mixed(error) from error
             raise
         self.records.append(record)
         if self.best is None or _score(record) < _score(self.best.record):
@@ -231,33 +238,21 @@ class Fit(Iterator[Record], ABC):
         self.stop = facts.get("stop")
 
 
+def _mixed(error: RuntimeError) -> ShapeError:
+    return ShapeError(
+        "inputs and network are of different precision",
+        given=str(error).splitlines()[0],
+        expected="one precision for weights, inputs and what is held out",
+        way_out="hand over inputs.to(...) of the network, or bring the network to theirs: net.double()",
+    )
+
+
 def finite(name: str, number: Tensor) -> float:
     """Return a number, or raise FloatingPointError that names it."""
     value = float(number.item())
     if not isfinite(value):
         raise FloatingPointError(f"{name} is {value}")
     return value
-
-
-def flat_enough(gradient: float, first: float, tolerance: float) -> str | None:
-    """Return why a search may end here: the gradient has fallen to a share of its first, or was none."""
-    if first == 0:
-        return "there is no slope to go down: the gradient is zero"
-    return (
-        f"the gradient has fallen to {gradient / first:.1e} of its first"
-        if gradient <= tolerance * first
-        else None
-    )
-
-
-def stuck(method: str, value: float, gradient: float, promised: float) -> StepError:
-    """Return what is to be said where no step lowers the value, and rounding is not why."""
-    return StepError(
-        f"no step along the direction of {method} lowers the objective",
-        given=f"value {value:.6g}, |gradient| {gradient:.3g}, many steps tried",
-        expected=f"a decrease, of {promised:.2g} to first order",
-        way_out="look whether the objective is smooth, and always the same; take float64",
-    )
 
 
 def steps_of(net: nn.Module) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from wellposed.errors import StructureError
-from wellposed.learning.batches import Batch, check_length, check_precision
+from wellposed.learning.batches import Batch, check_length
 from wellposed.learning.held import Held
 from wellposed.learning.krylov import Map
 from wellposed.learning.labels import Labels
@@ -98,11 +98,7 @@ class Sampled:
         return Slope(finite("the value", value + own), gradient)
 
     def curvature(self, draw: int = 0) -> Map:
-        """Return v -> H v at the weights of the network.
-
-        Raises:    StructureError for a stage whose rule gives no derivative of its own march
-        """
-        check_exact(self.net)
+        """Return v -> H v at the weights of the network."""
         inputs, labels = self.subset(draw)
         J = Jacobian(self.net, inputs)
         prediction, bend = J.value, self.held.bend(self.theta())
@@ -183,7 +179,6 @@ def check_sample(net: nn.Module, objective: Objective, inputs: Tensor, labels: L
     check_objective(objective)
     check_length(inputs, labels)
     check_weights(net)
-    check_precision(net, inputs)
 
 
 def check_exact(net: nn.Module) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from math import inf
 from typing import Any, Literal, Self, cast
 
 from torch import Tensor, nn
@@ -117,14 +116,6 @@ class Network(Part):
                    StructureError, ShapeError for weights that know no other mesh
         Reference: Haber et al., Learning across scales, 2017, arXiv:1703.02009
         """
-        each = [ratio] if isinstance(ratio, int | float) else list(ratio)
-        if not all(0 < r < inf for r in each):
-            raise StructureError(
-                "samples cannot lie that far apart",
-                given=f"ratio={ratio}",
-                expected="numbers above 0",
-                way_out="give new spacing over old: 0.5 for a mesh twice as fine",
-            )
         net = rebuilt(deepcopy(self), lambda stage: stage.remesh(ratio))
         stages = {id(inner) for stage in net.stages() for inner in stage.modules()}
         kernels: set[int] = set()

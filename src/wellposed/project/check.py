@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wellposed.atomic import written_whole
+from wellposed.atomic import plain, written_whole
 from wellposed.errors import RunError, StepError, StructureError
 from wellposed.project.inputs import Say
 from wellposed.project.run import RECORD, Run, open_run
@@ -128,7 +128,7 @@ def _in_noise(run: Run, surfaces: Any, picks: Any, window: Any, learned: Any, sa
     asked = [Asked(p, surfaces[p.name], Terms(**told[p.name]["terms"]), told[p.name]["width"]) for p in picks]
     say(f"horizons in noise of {len(RATIOS_DB)} strengths, in {window.words}")
     found = moved(window, asked, learned, RATIOS_DB, seed=run.project.run.seed)
-    return {p.name: _plain(asdict(each)) for p, each in zip(picks, found, strict=True)}
+    return {p.name: plain(asdict(each)) for p, each in zip(picks, found, strict=True)}
 
 
 def _network(net: Network, y: Tensor, words: str) -> tuple[Result, dict[str, Figure]]:
@@ -156,8 +156,8 @@ def _network(net: Network, y: Tensor, words: str) -> tuple[Result, dict[str, Fig
     result = {
         "input": words,
         "well_posed": verdict.well_posed,
-        "growth": _plain(verdict.growth),
-        "bound": _plain(verdict.bound),
+        "growth": plain(verdict.growth),
+        "bound": plain(verdict.bound),
         "stages": stages,
         "certificate": _certificate(net, y),
         "attacks": under_attack(net, y),
@@ -169,7 +169,7 @@ def _network(net: Network, y: Tensor, words: str) -> tuple[Result, dict[str, Fig
 def _stage(stage: StageVerdict, more: Mapping[str, float]) -> Result:
     """Numbers and sentence of a stage."""
     told = {**asdict(stage), **more, "sentence": stage.sentence, "way_out": stage.way_out}
-    return {name: _plain(value) for name, value in told.items()}
+    return {name: plain(value) for name, value in told.items()}
 
 
 def _certificate(net: Network, y: Tensor) -> Result:
@@ -180,7 +180,7 @@ def _certificate(net: Network, y: Tensor) -> Result:
         found = certificate(net, y[:1])
     except (StructureError, StepError) as e:
         return {"refused": f"{e.wrong}: {e.given}; expected {e.expected}"}
-    return {**_plain(asdict(found)), "slack": _plain(found.slack), "text": str(found)}
+    return {**plain(asdict(found)), "slack": plain(found.slack), "text": str(found)}
 
 
 def _text(result: Result) -> str:
@@ -258,12 +258,3 @@ def _written(folder: Path, result: Result, figures: Mapping[str, Figure], text: 
     with written_whole(folder / RESULT) as partial:
         partial.write_text(json.dumps(result, indent=1), encoding="utf-8")
     return result
-
-
-def _plain(value: Any) -> Any:
-    """The same in JSON: what is no finite number becomes null."""
-    if isinstance(value, dict):
-        return {key: _plain(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not isfinite(value) else value

@@ -48,9 +48,13 @@ def read_input(file: str) -> tuple[Tensor, str]:
     """
     try:
         values = np.load(file, allow_pickle=False)
-        if not np.isfinite(values).all():
-            raise ValueError(f"{np.count_nonzero(~np.isfinite(values))} values are no finite numbers")
-        return torch.from_numpy(np.asarray(values, np.float32)), f"{file} of shape {values.shape}"
+        if np.iscomplexobj(values):
+            raise ValueError("its numbers are complex")
+        with np.errstate(over="ignore"):
+            single = np.asarray(values, np.float32)
+        if not np.isfinite(single).all():
+            raise ValueError(f"{np.count_nonzero(~np.isfinite(single))} values are no finite float32")
+        return torch.from_numpy(single), f"{file} of shape {values.shape}"
     except (OSError, ValueError, TypeError, EOFError) as e:
         raise FileError(
             "the input cannot be read",

@@ -167,10 +167,9 @@ def well_posedness(part: Part, y: Tensor, *, examples: int = 16) -> WellPosednes
 
 def looked_at(part: Part, y: Tensor) -> tuple[Tensor, list[Passage]]:
     """Return the examples that are looked at, and the stages they pass: of large ones the first."""
-    seen = passages(part, y)
-    if any(passage.start[0][0].numel() > _SMALL for passage in seen):
-        return y[:1], [passage.only(0) for passage in seen]
-    return y, seen
+    first = passages(part, y[:1])
+    large = any(passage.start[0][0].numel() > _SMALL for passage in first)
+    return (y[:1], first) if large else (y, passages(part, y))
 
 
 def _verdict(part: Part, y: Tensor) -> WellPosedness:
