@@ -76,8 +76,8 @@ NETWORKS: Networks = {
     "SingleReaction IMEX": (partial(SingleReaction, diffusion=_DIFFUSION), IMEX()),
     "SymmetricReaction IMEX": (partial(SymmetricReaction, diffusion=_DIFFUSION), IMEX()),
 }
-# Networks that are called well posed and neither grow nor fade by their eigenvalues, which are imaginary: those
-# that the rule is about. (Midpoint and symplectic Euler, which turn too, are measured beside them.)
+# Networks that are called well posed and neither grow nor fade by their eigenvalues, which are imaginary; the
+# rule is about them. (Midpoint and symplectic Euler, which turn too, are measured beside them.)
 TURNING = (
     "Antisymmetric AB3",
     "Antisymmetric RK4",
