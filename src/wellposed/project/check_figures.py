@@ -87,7 +87,7 @@ def growth(seen: Sequence[Passage]) -> Figure:
         ax.yaxis.set_major_formatter("{x:g}")
     panels[0].legend(fontsize=7)
     fig.suptitle(
-        "Growth of small perturbations in each stage, at the worst example that was looked at", fontsize=10
+        "Growth of small perturbations, at the worst example looked at", fontsize=10
     )
     return fig
 
