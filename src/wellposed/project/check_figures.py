@@ -86,9 +86,7 @@ def growth(seen: Sequence[Passage]) -> Figure:
         ax.set_ylim(min(low, 0.09), max(high, 11.0))
         ax.yaxis.set_major_formatter("{x:g}")
     panels[0].legend(fontsize=7)
-    fig.suptitle(
-        "Growth of small perturbations, at the worst example looked at", fontsize=10
-    )
+    fig.suptitle("Growth of small perturbations, at the worst example looked at", fontsize=10)
     return fig
 
 
