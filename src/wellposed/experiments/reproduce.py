@@ -47,7 +47,7 @@ def reproduce(
     experiment = import_module(f"wellposed.experiments.{name.replace('-', '_')}")
     setting = Setting(Path(out), tuple(range(count)), quick, deep, folder, say)
     _check_flags(name, expected, setting, seeds)
-    minutes = (expected.deep if deep else expected.minutes * count) or 0.0
+    minutes = expected.deep if deep and expected.deep else expected.minutes * count
     if not quick:
         beyond = f", more than its budget of {expected.budget:g}" if minutes > expected.budget else ""
         say(
@@ -80,18 +80,18 @@ def screen(name: str, verdict: Verdict, quick: bool = False) -> str:
 def _check_flags(name: str, expected: Expectations, setting: Setting, seeds: int | None) -> None:
     """Raise ConfigError for a flag that this experiment would pass over."""
     no_data = "makes its own data for --quick" if expected.data else "reads no data"
-    passed_over = {
-        f"--data: {name} {no_data}": setting.data is not None and (setting.quick or not expected.data),
-        f"--deep: {name} has no long form": setting.deep and not expected.deep,
-        "--seeds: a quick run has one": setting.quick and (seeds or 1) > 1,
-    }
-    for words, so in passed_over.items():
+    passed_over = (
+        ("--data", setting.data is not None and (setting.quick or not expected.data), f"{name} {no_data}"),
+        ("--deep", setting.deep and not expected.deep, f"{name} has no long form"),
+        ("--seeds", setting.quick and (seeds or 1) > 1, "a quick run has one"),
+    )
+    for flag, so, why in passed_over:
         if so:
             raise ConfigError(
                 "this flag would change nothing",
-                given=words,
+                given=f"{flag}: {why}",
                 expected=f"wellposed reproduce {name} without it",
-                way_out=f"leave {words.partition(':')[0]} away",
+                way_out=f"leave {flag} away",
             )
 
 

@@ -22,7 +22,7 @@ from wellposed.network import Stage, limit_norms
 from wellposed.network.part import still
 
 # Of what torch says where two of them meet.
-_PRECISION = ("same dtype", "scalar type", "should be the same")
+_PRECISION = ("same dtype", "scalar type", "and bias type", "and weight type")
 Bound = Literal["report", "keep"]
 
 
